@@ -1,0 +1,88 @@
+//! The engines that are compared, each made once.
+
+use wasmi::CompilationMode;
+use wasmtime::Strategy;
+
+/// All of them, warm: what an engine does once is not in any measurement.
+pub struct Engines {
+    /// This crate's tiers, by the name they have in the tables.
+    pub mini: Vec<(&'static str, wasm_mini::Engine)>,
+    /// wasmtime's compilers.
+    pub wasmtime: Vec<(&'static str, wasmtime::Engine)>,
+    pub wasmi: wasmi::Engine,
+}
+
+pub const BASELINE: &str = "wasm-mini baseline";
+pub const CRANELIFT: &str = "wasm-mini cranelift";
+pub const WASMTIME: &str = "wasmtime Cranelift";
+pub const WINCH: &str = "wasmtime Winch";
+pub const WASMI: &str = "wasmi";
+pub const VALIDATION: &str = "wasmparser validation";
+
+impl Engines {
+    pub fn new() -> Engines {
+        let mini = [(BASELINE, wasm_mini::Tier::Baseline), (CRANELIFT, wasm_mini::Tier::Cranelift)]
+            .map(|(name, tier)| (name, wasm_mini::Engine::new(tier).expect("the tier is there")));
+        let wasmtime = [(WASMTIME, Strategy::Cranelift), (WINCH, Strategy::Winch)];
+        let wasmtime = wasmtime.map(|(name, strategy)| {
+            let mut config = wasmtime::Config::new();
+            config.strategy(strategy);
+            (name, wasmtime::Engine::new(&config).expect("the compiler is there"))
+        });
+        let mut config = wasmi::Config::default();
+        config.compilation_mode(CompilationMode::Eager);
+        Engines { mini: mini.into(), wasmtime: wasmtime.into(), wasmi: wasmi::Engine::new(&config) }
+    }
+}
+
+/// An instance in wasm-mini.
+pub fn mini(engine: &wasm_mini::Engine, binary: &[u8]) -> wasm_mini::Instance {
+    let module = wasm_mini::Module::with_engine(engine, binary).expect("a valid module");
+    wasm_mini::Instance::new(&module, &wasm_mini::Imports::none()).expect("nothing to import")
+}
+
+/// A store with an instance in wasmtime.
+pub fn wasmtime(
+    engine: &wasmtime::Engine,
+    binary: &[u8],
+) -> (wasmtime::Store<()>, wasmtime::Instance) {
+    let module = wasmtime::Module::new(engine, binary).expect("a valid module");
+    let mut store = wasmtime::Store::new(engine, ());
+    let instance = wasmtime::Instance::new(&mut store, &module, &[]).expect("nothing to import");
+    (store, instance)
+}
+
+/// A store with an instance in wasmi.
+pub fn wasmi(engine: &wasmi::Engine, binary: &[u8]) -> (wasmi::Store<()>, wasmi::Instance) {
+    let module = wasmi::Module::new(engine, binary).expect("a valid module");
+    let mut store = wasmi::Store::new(engine, ());
+    let instance = wasmi::Instance::new(&mut store, &module, &[]).expect("nothing to import");
+    (store, instance)
+}
+
+/// What every validating engine must do: the floor of making a module.
+pub fn validate(binary: &[u8]) {
+    let features = wasmparser::WasmFeatures::WASM2;
+    let mut validator = wasmparser::Validator::new_with_features(features);
+    validator.validate_all(binary).expect("a valid module");
+}
+
+/// Contenders that make a module of the binary: validation, and each engine.
+pub fn loaders<'a>(engines: &'a Engines, binary: &'a [u8]) -> Vec<crate::race::Contender<'a>> {
+    use crate::race::Contender;
+    let mut contenders = vec![Contender::new(VALIDATION, move || validate(binary))];
+    for (name, engine) in &engines.mini {
+        contenders.push(Contender::new(*name, move || {
+            wasm_mini::Module::with_engine(engine, binary).expect("a valid module")
+        }));
+    }
+    for (name, engine) in &engines.wasmtime {
+        contenders.push(Contender::new(*name, move || {
+            wasmtime::Module::new(engine, binary).expect("a valid module")
+        }));
+    }
+    contenders.push(Contender::new(WASMI, move || {
+        wasmi::Module::new(&engines.wasmi, binary).expect("a valid module")
+    }));
+    contenders
+}

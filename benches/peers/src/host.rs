@@ -1,0 +1,89 @@
+//! The machine that the measurements are made on: its clock, its processor, its names.
+
+use std::fmt::Write as _;
+use std::mem;
+use std::process::Command;
+use std::time::Duration;
+
+/// The calling thread's CPU time.
+pub fn thread_time() -> Duration {
+    // SAFETY: `timespec` is plain data, and the call writes it.
+    let time = unsafe {
+        let mut time: libc::timespec = mem::zeroed();
+        assert_eq!(libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time), 0);
+        time
+    };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The CPU time, user and system, of all children that have been waited for.
+pub fn children_time() -> Duration {
+    // SAFETY: `rusage` is plain data, and the call writes it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage), 0);
+        usage
+    };
+    [usage.ru_utime, usage.ru_stime]
+        .map(|time| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000))
+        .iter()
+        .sum()
+}
+
+/// Keeps the calling thread, and the children it starts, on the processor that it is on.
+pub fn pin() -> bool {
+    // SAFETY: the set is plain data of the size that is passed.
+    unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        libc::CPU_SET(libc::sched_getcpu().max(0) as usize, &mut set);
+        libc::sched_setaffinity(0, mem::size_of_val(&set), &set) == 0
+    }
+}
+
+/// What a program prints, trimmed; empty if it cannot be run.
+pub fn output_of(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    output.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_string()).unwrap_or_default()
+}
+
+/// The processor's name and how many the system sees.
+fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_once(": ")).map_or("?", |(_, value)| value).to_string()
+    };
+    let count = info.lines().filter(|line| line.starts_with("processor")).count();
+    format!(
+        "{} (family {}, model {}), {count} seen",
+        field("model name"),
+        field("cpu family"),
+        field("model\t")
+    )
+}
+
+/// The version of a package, from this crate's lock file; all of them if there are several.
+fn version(package: &str) -> String {
+    let lock = include_str!("../Cargo.lock");
+    let wanted = format!("name = \"{package}\"\nversion = \"");
+    let versions = lock.match_indices(&wanted).map(|(at, _)| {
+        let rest = &lock[at + wanted.len()..];
+        rest.split('"').next().unwrap_or("?")
+    });
+    versions.collect::<Vec<_>>().join(" and ")
+}
+
+/// A paragraph that names everything that the numbers depend on.
+pub fn description(pinned: bool) -> String {
+    let mut text = String::new();
+    let date = output_of("date", &["+%F"]);
+    let rustc = output_of("rustc", &["--version"]);
+    let kernel = output_of("uname", &["-sr"]);
+    let _ = writeln!(text, "{date}, {}, {kernel}, {rustc}.", processor());
+    let packages = ["wasm-mini", "wasmtime", "cranelift-codegen", "wasmi", "wasmparser"];
+    let versions = packages.map(|package| format!("{package} {}", version(package)));
+    let _ = writeln!(text, "Versions: {}.", versions.join(", "));
+    let place = if pinned { "on one processor" } else { "not kept on one processor" };
+    let _ = writeln!(text, "One thread, {place}, its CPU time.");
+    text
+}

@@ -1,0 +1,120 @@
+//! What a call from the host costs.
+
+use std::hint::black_box;
+
+use wasm_mini::Value;
+
+use crate::engines::{self, BASELINE, CRANELIFT, Engines, WASMI, WASMTIME, WINCH};
+use crate::programs;
+use crate::race::{Contender, Plan, race};
+use crate::report::{Goal, Section, duration};
+
+const BARE: &str = "bare indirect call";
+
+#[inline(never)]
+extern "C" fn plain_add4(x: i64) -> i64 {
+    x.wrapping_add(4)
+}
+
+/// `n` calls, each with the result of the one before.
+#[inline(always)]
+fn chain(n: u64, mut call: impl FnMut(i64) -> i64) {
+    let mut x = 0;
+    for _ in 0..n {
+        x = call(x);
+    }
+    black_box(x);
+}
+
+fn looping<'a, F: 'a>(
+    name: impl Into<String>,
+    callee: F,
+    call: impl Fn(&F, i64) -> i64 + 'a,
+) -> Contender<'a> {
+    Contender::looping(name, move |n| {
+        // Nothing about the callee is known to the compiler.
+        let callee = black_box(&callee);
+        chain(n, |x| call(callee, x));
+    })
+}
+
+pub fn measure(engines: &Engines, plan: Plan) -> Section {
+    let binary = &programs::fixture("add4");
+    let mut contenders = Vec::new();
+    let bare = black_box(plain_add4 as extern "C" fn(i64) -> i64);
+    contenders.push(looping(BARE, bare, |bare, x| bare(x)));
+    for (name, engine) in &engines.mini {
+        let instance = engines::mini(engine, binary);
+        let typed = instance.typed_func::<fn(i64) -> i64>("add4").expect("the export");
+        contenders.push(looping(format!("{name}, TypedFunc"), typed, |typed, x| {
+            typed.call(x).expect("no trap")
+        }));
+        let closure = instance.func::<fn(i64) -> i64>("add4").expect("the export");
+        contenders.push(looping(format!("{name}, closure"), closure, |closure, x| {
+            closure(x).expect("no trap")
+        }));
+        let dynamic = instance.dyn_func("add4").expect("the export");
+        contenders.push(looping(format!("{name}, dynamic"), dynamic, |dynamic, x| {
+            match dynamic.call(&[Value::I64(x)]).expect("no trap")[..] {
+                [Value::I64(result)] => result,
+                _ => unreachable!("add4 returns one i64"),
+            }
+        }));
+    }
+    for (name, engine) in &engines.wasmtime {
+        let (mut store, instance) = engines::wasmtime(engine, binary);
+        let typed = instance.get_typed_func::<i64, i64>(&mut store, "add4").expect("the export");
+        contenders.push(Contender::looping(format!("{name}, TypedFunc"), move |n| {
+            let typed = black_box(&typed);
+            chain(n, |x| typed.call(&mut store, x).expect("no trap"));
+        }));
+        let (mut store, instance) = engines::wasmtime(engine, binary);
+        let func = instance.get_func(&mut store, "add4").expect("the export");
+        contenders.push(Contender::looping(format!("{name}, dynamic"), move |n| {
+            let func = black_box(&func);
+            chain(n, |x| {
+                let mut results = [wasmtime::Val::I64(0)];
+                let arguments = [wasmtime::Val::I64(x)];
+                func.call(&mut store, &arguments, &mut results).expect("no trap");
+                results[0].unwrap_i64()
+            });
+        }));
+    }
+    let (mut store, instance) = engines::wasmi(&engines.wasmi, binary);
+    let typed = instance.get_typed_func::<i64, i64>(&store, "add4").expect("the export");
+    contenders.push(Contender::looping(format!("{WASMI}, TypedFunc"), move |n| {
+        let typed = black_box(&typed);
+        chain(n, |x| typed.call(&mut store, x).expect("no trap"));
+    }));
+    let race = race(plan, contenders);
+
+    let note = "add4, called in a loop with the result of the call before. The bare call is of an \
+                `extern \"C\" fn` that does the same, through a pointer that the compiler does not \
+                know.";
+    let mut section = Section::of_race("The cost of a call", note, &race, BARE);
+    let typed = |name: &str| format!("{name}, TypedFunc");
+    let closure = |name: &str| format!("{name}, closure");
+    for name in [BASELINE, CRANELIFT] {
+        let more = race.least(&closure(name)) - race.least(&typed(name));
+        section = section
+            .goal(Goal::at_most(
+                format!("{} at most 2.5 × bare", typed(name)),
+                race.ratio(&typed(name), BARE),
+                2.5,
+            ))
+            .goal(Goal::plain(
+                format!("{} at most a bare call more than TypedFunc", closure(name)),
+                duration(more.max(0.0)),
+                more <= race.least(BARE),
+            ));
+    }
+    for (ours, theirs) in [(BASELINE, WINCH), (BASELINE, WASMTIME), (CRANELIFT, WASMTIME)] {
+        let slower = race.least(&typed(ours)).max(race.least(&closure(ours)));
+        section = section.goal(Goal::at_least(
+            format!("{ours}, both, at least 3 × faster than {theirs}, TypedFunc"),
+            race.least(&typed(theirs)) / slower,
+            3.0,
+        ));
+    }
+    section
+}

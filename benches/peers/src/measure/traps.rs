@@ -1,0 +1,59 @@
+//! A guest's error, from the operator that traps to the host's `Err`.
+
+use std::hint::black_box;
+
+use crate::engines::{self, BASELINE, CRANELIFT, Engines, WASMI, WASMTIME};
+use crate::programs;
+use crate::race::{Contender, Plan, race};
+use crate::report::{Goal, Section};
+
+const TEXT: &str = r#"(module
+    (func (export "div") (param i32 i32) (result i32)
+        (i32.div_s (local.get 0) (local.get 1)))
+    (func (export "unreachable") (param i32 i32) (result i32) unreachable))"#;
+
+/// Division by zero is a check in some compilers and a signal in others; `unreachable` likewise.
+pub fn measure(engines: &Engines, plan: Plan) -> Section {
+    let binary = &programs::binary(TEXT);
+    let mut contenders = Vec::new();
+    for export in ["div", "unreachable"] {
+        for (name, engine) in &engines.mini {
+            let instance = engines::mini(engine, binary);
+            let func = instance.typed_func::<fn(i32, i32) -> i32>(export).expect("the export");
+            contenders.push(Contender::new(format!("{export}, {name}"), move || {
+                func.call(1, black_box(0)).expect_err("a trap")
+            }));
+        }
+        for (name, engine) in &engines.wasmtime {
+            let (mut store, instance) = engines::wasmtime(engine, binary);
+            let func = instance.get_typed_func::<(i32, i32), i32>(&mut store, export);
+            let func = func.expect("the export");
+            contenders.push(Contender::new(format!("{export}, {name}"), move || {
+                func.call(&mut store, (1, black_box(0))).expect_err("a trap")
+            }));
+        }
+        let (mut store, instance) = engines::wasmi(&engines.wasmi, binary);
+        let func = instance.get_typed_func::<(i32, i32), i32>(&store, export).expect("the export");
+        contenders.push(Contender::new(format!("{export}, {WASMI}"), move || {
+            func.call(&mut store, (1, black_box(0))).expect_err("a trap")
+        }));
+    }
+    let race = race(plan, contenders);
+    let reference = format!("div, {WASMTIME}");
+    let note =
+        "`i32.div_s` by zero and `unreachable`, to an `Err` with its backtrace, and dropped.";
+    let baseline = race.least(&format!("div, {BASELINE}"));
+    let (ours, theirs) = (format!("div, {CRANELIFT}"), race.least(&reference));
+    Section::of_race("A trap returned as an error", note, &race, &reference)
+        .goal(Goal::plain(
+            "baseline in at most 100 ns",
+            crate::report::duration(baseline),
+            baseline <= 100.0,
+        ))
+        .goal(Goal::at_least("baseline faster than wasmtime Cranelift", theirs / baseline, 1.0))
+        .goal(Goal::at_least(
+            "cranelift faster than wasmtime Cranelift",
+            theirs / race.least(&ours),
+            1.0,
+        ))
+}

@@ -1,0 +1,72 @@
+//! Tests of the assembler, judged by an independent disassembler.
+//!
+//! `golden` pins the exact bytes and the reading of every instruction form,
+//! `sweeps` runs registers, addresses and immediates through all of them for
+//! `round_trip` to judge, and `labels` covers labels, fixups, the buffer and the
+//! plain data types.
+
+mod golden;
+mod labels;
+mod round_trip;
+mod sweeps;
+
+use super::*;
+use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, NasmFormatter};
+
+/// The bytes `emit` appends to an empty assembler.
+fn assemble(emit: impl FnOnce(&mut Assembler)) -> Vec<u8> {
+    let mut asm = Assembler::new();
+    emit(&mut asm);
+    asm.buf.bytes().to_vec()
+}
+
+/// The instruction that `bytes` hold, which must be exactly one.
+fn decode(bytes: &[u8]) -> Instruction {
+    let mut decoder = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE);
+    let instruction = decoder.decode();
+    assert!(!instruction.is_invalid(), "invalid instruction {}", hex(bytes));
+    assert_eq!(instruction.len(), bytes.len(), "length of {}", hex(bytes));
+    instruction
+}
+
+/// What `bytes` say in NASM's notation, instructions separated by `; `.
+fn disassemble(bytes: &[u8]) -> String {
+    let mut formatter = NasmFormatter::new();
+    let mut text = String::new();
+    for instruction in &mut Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE) {
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        formatter.format(&instruction, &mut text);
+    }
+    text
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(" ")
+}
+
+/// A reproducible stream of numbers, by xorshift.
+struct Random(u64);
+
+impl Random {
+    const fn new() -> Self {
+        Self(0x1234_5678_9ABC_DEF0)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A number below `bound`.
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() >> 16) as usize % bound
+    }
+
+    fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len())]
+    }
+}

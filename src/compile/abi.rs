@@ -1,0 +1,222 @@
+//! The contract between compiled code, the two tiers that produce it, and the runtime.
+//!
+//! Owns the calling convention of wasm functions, the layout of [`VmContext`], and how code
+//! raises a trap. The *life* of a `VmContext` is the runtime's.
+//!
+//! # Calling convention
+//!
+//! Cranelift's `tail` convention, with the instance's [`VmContext`] in [`VMCTX`] (Cranelift's
+//! pinned register), from entry to exit and over every call:
+//!
+//! - integer and reference parameters in [`INT_PARAMS`], floats and vectors in [`FLOAT_PARAMS`],
+//!   the rest on the stack in order, 8 bytes each (16 for `v128`, aligned), the whole rounded up
+//!   to 16; **the callee pops them**;
+//! - results in [`INT_RESULTS`] and [`FLOAT_RESULTS`]. Results that find no register are stored
+//!   in the *return area*, whose address the caller passes as one more integer parameter after
+//!   all others;
+//! - [`CALLEE_SAVED`] and rbp are preserved. A function that calls, or that can trap, keeps rbp as
+//!   a frame pointer (`push rbp; mov rbp, rsp` first), except where it is marked
+//!   [`frameless`](super::CompiledFunction::frameless);
+//! - rsp is a multiple of 16 before a call instruction;
+//! - **the upper half of a register or slot that holds an i32 or f32 is undefined** at calls and
+//!   returns.
+//!
+//! For up to six integer and eight float parameters and one result this is the System V
+//! convention, so that a function can be compared with one that a C compiler made.
+
+use std::mem::offset_of;
+
+use crate::asm::{Gpr, GprSet, Xmm};
+use crate::module::{FuncType, ValType};
+
+/// Holds the instance's [`VmContext`] while wasm code runs.
+pub(crate) const VMCTX: Gpr = Gpr::R15;
+/// Free for the emitter at any point; never live across an operator.
+pub(crate) const SCRATCH: Gpr = Gpr::R11;
+/// The same for floats and vectors.
+pub(crate) const FLOAT_SCRATCH: Xmm = Xmm::Xmm15;
+/// Parameters of integer class, in order.
+pub(crate) const INT_PARAMS: [Gpr; 6] = [Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8, Gpr::R9];
+/// Parameters of float and vector class, in order.
+pub(crate) const FLOAT_PARAMS: [Xmm; 8] = FIRST_EIGHT_XMM;
+/// Results of integer class, in order.
+pub(crate) const INT_RESULTS: [Gpr; 8] =
+    [Gpr::Rax, Gpr::Rcx, Gpr::Rdx, Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9, Gpr::R10];
+/// Results of float and vector class, in order.
+pub(crate) const FLOAT_RESULTS: [Xmm; 8] = FIRST_EIGHT_XMM;
+/// What a callee gives back unchanged, besides rbp, rsp and [`VMCTX`].
+pub(crate) const CALLEE_SAVED: GprSet = GprSet::of(&[Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14]);
+
+const FIRST_EIGHT_XMM: [Xmm; 8] =
+    [Xmm::Xmm0, Xmm::Xmm1, Xmm::Xmm2, Xmm::Xmm3, Xmm::Xmm4, Xmm::Xmm5, Xmm::Xmm6, Xmm::Xmm7];
+
+/// Where a parameter or a result travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Location {
+    Gpr(Gpr),
+    Xmm(Xmm),
+    /// For a parameter: bytes above the return address, at the callee's entry. For a result:
+    /// bytes from the start of the return area.
+    Memory(u32),
+}
+
+/// Where everything of one signature travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signature {
+    pub params: Vec<Location>,
+    pub results: Vec<Location>,
+    /// Where the return area's address travels, for signatures that need one.
+    pub return_area: Option<Location>,
+    /// The size of the stack parameters, a multiple of 16: what the callee pops.
+    pub stack_bytes: u32,
+    /// The size of the return area, a multiple of 16.
+    pub return_area_bytes: u32,
+}
+
+impl Signature {
+    /// The locations for a function of this type.
+    pub fn of(ty: &FuncType) -> Signature {
+        let mut signature = Signature::default();
+        signature.assign(ty);
+        signature
+    }
+
+    /// Like [`Signature::of`], in place: keeps the allocations.
+    pub fn assign(&mut self, ty: &FuncType) {
+        self.results.clear();
+        let mut results = Assigner::new(&INT_RESULTS, &FLOAT_RESULTS);
+        self.results.extend(ty.results().iter().map(|ty| results.next(*ty)));
+        self.return_area_bytes = results.memory_bytes();
+
+        self.params.clear();
+        let mut params = Assigner::new(&INT_PARAMS, &FLOAT_PARAMS);
+        self.params.extend(ty.params().iter().map(|ty| params.next(*ty)));
+        self.return_area = (self.return_area_bytes > 0).then(|| params.next(ValType::I64));
+        self.stack_bytes = params.memory_bytes();
+    }
+}
+
+/// Hands out the registers of one list after the other, then memory.
+struct Assigner {
+    gprs: std::slice::Iter<'static, Gpr>,
+    xmms: std::slice::Iter<'static, Xmm>,
+    memory: u32,
+}
+
+impl Assigner {
+    fn new(gprs: &'static [Gpr], xmms: &'static [Xmm]) -> Assigner {
+        Assigner { gprs: gprs.iter(), xmms: xmms.iter(), memory: 0 }
+    }
+
+    fn next(&mut self, ty: ValType) -> Location {
+        let register = if ty.is_vector_class() {
+            self.xmms.next().map(|xmm| Location::Xmm(*xmm))
+        } else {
+            self.gprs.next().map(|gpr| Location::Gpr(*gpr))
+        };
+        register.unwrap_or_else(|| {
+            let size = if ty == ValType::V128 { 16 } else { 8 };
+            let offset = self.memory.next_multiple_of(size);
+            self.memory = offset + size;
+            Location::Memory(offset)
+        })
+    }
+
+    fn memory_bytes(&self) -> u32 {
+        self.memory.next_multiple_of(16)
+    }
+}
+
+/// What compiled code finds at [`VMCTX`]: one per instance.
+///
+/// Everything is written by the runtime and only read by compiled code.
+#[repr(C)]
+pub(crate) struct VmContext {
+    /// A function that needs stack traps when rsp is below this. First, so that the check in
+    /// prologues is the shortest.
+    pub stack_limit: usize,
+    /// The address of the code that a trap site calls: see [`RAISE_TRAP`].
+    pub raise_trap: usize,
+    /// The state of the thread that the instance belongs to.
+    pub thread: *mut ThreadState,
+    /// `extern "sysv64" fn(vmctx, pc, frame pointer, stack pointer)`: notes a trap for the entry.
+    pub record_trap: usize,
+    /// The runtime's description of the module's code, for the signal handler.
+    pub module: *const (),
+}
+
+/// The part of a thread's state that compiled code and trampolines touch. The runtime keeps more
+/// behind it.
+#[repr(C)]
+pub(crate) struct ThreadState {
+    /// The stack pointer of the innermost entry from the host, where its landing pad finds what it
+    /// saved; 0 while no wasm runs on the thread.
+    pub entry_sp: usize,
+}
+
+/// Offset of the stack limit in the [`VmContext`].
+pub(crate) const STACK_LIMIT: i32 = offset_of!(VmContext, stack_limit) as i32;
+/// Offset of the trap routine's address in the [`VmContext`].
+///
+/// To trap, code executes `call [r15 + RAISE_TRAP]`, which never returns; the trap site's offset is
+/// that of the call instruction, [`RAISE_TRAP_LEN`] bytes before the return address that it pushes. rsp
+/// need not be aligned. A stack overflow is raised with rsp back at the frame's top, because the
+/// frame itself may lie beyond the end of the stack.
+pub(crate) const RAISE_TRAP: i32 = offset_of!(VmContext, raise_trap) as i32;
+/// The length of `call [r15 + RAISE_TRAP]`: REX, opcode, ModRM, disp8.
+pub(crate) const RAISE_TRAP_LEN: u32 = 4;
+/// Offset of the thread pointer in the [`VmContext`].
+pub(crate) const THREAD: i32 = offset_of!(VmContext, thread) as i32;
+/// Offset of the recorder's address in the [`VmContext`].
+pub(crate) const RECORD_TRAP: i32 = offset_of!(VmContext, record_trap) as i32;
+/// Offset of the innermost entry's stack pointer in the [`ThreadState`].
+pub(crate) const ENTRY_SP: i32 = offset_of!(ThreadState, entry_sp) as i32;
+
+// The trap sites are counted back from the return address: the displacement must fit a byte.
+const _: () = assert!(RAISE_TRAP > 0 && RAISE_TRAP < 128);
+
+/// The largest frame of a leaf function that needs no stack check: well within the reserve that
+/// every stack limit leaves.
+pub(crate) const UNCHECKED_FRAME: u32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ValType::*;
+
+    #[test]
+    fn registers_then_stack() {
+        let s = Signature::of(&FuncType::new([I64; 8], [I64]));
+        assert_eq!(s.params[5], Location::Gpr(Gpr::R9));
+        assert_eq!(s.params[6..], [Location::Memory(0), Location::Memory(8)]);
+        assert_eq!((s.stack_bytes, s.return_area), (16, None));
+        assert_eq!(s.results, [Location::Gpr(Gpr::Rax)]);
+    }
+
+    #[test]
+    fn classes_are_counted_apart() {
+        let s = Signature::of(&FuncType::new([F32, I32, F64, I64], [F64, I32]));
+        let expected = [
+            Location::Xmm(Xmm::Xmm0),
+            Location::Gpr(Gpr::Rdi),
+            Location::Xmm(Xmm::Xmm1),
+            Location::Gpr(Gpr::Rsi),
+        ];
+        assert_eq!(s.params, expected);
+        assert_eq!(s.results, [Location::Xmm(Xmm::Xmm0), Location::Gpr(Gpr::Rax)]);
+    }
+
+    #[test]
+    fn results_without_register_go_to_the_return_area() {
+        let s = Signature::of(&FuncType::new([I32], [I64; 10]));
+        assert_eq!(s.results[8..], [Location::Memory(0), Location::Memory(8)]);
+        assert_eq!((s.return_area, s.return_area_bytes), (Some(Location::Gpr(Gpr::Rsi)), 16));
+    }
+
+    #[test]
+    fn vectors_on_the_stack_are_aligned() {
+        let s = Signature::of(&FuncType::new([F64; 9].into_iter().chain([V128]), []));
+        assert_eq!(s.params[8..], [Location::Memory(0), Location::Memory(16)]);
+        assert_eq!(s.stack_bytes, 32);
+    }
+}

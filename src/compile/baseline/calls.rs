@@ -1,0 +1,111 @@
+//! Direct calls.
+//!
+//! Owns the caller's side of the calling convention. Below the frame a call has
+//!
+//! ```text
+//! return area          results that find no register; popped here
+//! stack arguments      popped by the callee
+//! return address
+//! ```
+//!
+//! Locals survive: their homes are slots or callee-saved registers. Temporaries do not: those that
+//! are no arguments are spilled first.
+
+use super::Compiler;
+use super::registers::{Operand, slot};
+use super::value::Value;
+use crate::asm::{Alu, Gpr, Mem, Size};
+use crate::compile::abi::{Location, SCRATCH};
+use crate::compile::{CallSite, Relocation};
+use crate::module::{FuncType, ValType};
+
+impl Compiler {
+    /// Calls the defined function with this index and type.
+    pub(super) fn call(&mut self, function: u32, ty: &FuncType) {
+        self.callee.assign(ty);
+        let base = self.stack.len() - ty.params().len();
+        self.spill_temporaries_below(base);
+
+        let stack_bytes = self.callee.stack_bytes;
+        let outgoing = stack_bytes + self.callee.return_area_bytes;
+        self.frame.outgoing_bytes = self.frame.outgoing_bytes.max(outgoing);
+        if outgoing > 0 {
+            self.asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsp, outgoing as i32);
+        }
+        self.pass_arguments(base, ty.params());
+        self.pass_return_area(stack_bytes);
+        let field = self.asm.call_rel32_placeholder();
+        self.relocations.push(Relocation { offset: field, function });
+        self.calls.push(CallSite { return_offset: self.asm.offset(), wasm_offset: self.operator });
+
+        self.stack.truncate(base);
+        self.registers.free_all();
+        self.take_results(ty.results());
+        let area = self.callee.return_area_bytes;
+        if area > 0 {
+            self.asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, area as i32);
+        }
+    }
+
+    /// Spills what the call would destroy and is not an argument.
+    fn spill_temporaries_below(&mut self, base: usize) {
+        for at in self.stack.settled()..base {
+            if matches!(self.stack.get(at).value, Value::Gpr(_) | Value::Xmm(_)) {
+                self.spill(at);
+            }
+        }
+    }
+
+    fn pass_arguments(&mut self, base: usize, params: &[ValType]) {
+        self.moves.clear();
+        for (at, ty) in params.iter().enumerate() {
+            let operand = self.operand_at(base + at);
+            match self.callee.params[at] {
+                Location::Gpr(register) => self.moves.to_gpr(register, *ty, operand),
+                Location::Xmm(register) => self.moves.to_xmm(register, *ty, operand),
+                Location::Memory(offset) => {
+                    self.store(*ty, Mem::base(Gpr::Rsp, offset as i32), operand);
+                }
+            }
+        }
+    }
+
+    /// Emits the moves of the arguments, and then the address of the return area, which may go
+    /// where an argument was.
+    fn pass_return_area(&mut self, stack_bytes: u32) {
+        let area = Mem::base(Gpr::Rsp, stack_bytes as i32);
+        if let Some(Location::Memory(offset)) = self.callee.return_area {
+            self.asm.lea(Size::S64, SCRATCH, area);
+            self.asm.mov_mr(Size::S64, Mem::base(Gpr::Rsp, offset as i32), SCRATCH);
+        }
+        self.emit_moves();
+        if let Some(Location::Gpr(register)) = self.callee.return_area {
+            self.asm.lea(Size::S64, register, area);
+        }
+    }
+
+    /// Results in registers stay there, those in the return area move to their canonical slots.
+    fn take_results(&mut self, results: &[ValType]) {
+        // First all registers, before pushing anything can ask for one.
+        for location in &self.callee.results {
+            match *location {
+                Location::Gpr(register) => self.registers.free_gprs.remove(register),
+                Location::Xmm(register) => self.registers.free_xmms.remove(register),
+                Location::Memory(_) => {}
+            }
+        }
+        for (at, ty) in results.iter().enumerate() {
+            let value = match self.callee.results[at] {
+                Location::Gpr(register) => Value::Gpr(register),
+                Location::Xmm(register) => Value::Xmm(register),
+                Location::Memory(offset) => {
+                    let place = self.frame.operand_slot(self.stack.len());
+                    self.asm.mov_rm(Size::S64, SCRATCH, Mem::base(Gpr::Rsp, offset as i32));
+                    self.store(ValType::I64, slot(place), Operand::Gpr(SCRATCH));
+                    Value::Spilled
+                }
+            };
+            self.push(*ty, value);
+        }
+    }
+}

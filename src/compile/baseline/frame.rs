@@ -1,0 +1,455 @@
+//! Frames: where each local lives, what the frame holds, how a function is entered and left.
+//!
+//! Owns the choice of homes, the layout of the frame, and prologue and epilogue.
+//!
+//! Every local that is used has **one home for the whole function**, a register or a slot, so that
+//! no branch ever moves a local. Downwards from rbp the frame holds:
+//!
+//! ```text
+//! rbp + 16 ..   stack parameters, at home where they arrived
+//! rbp + 8       return address
+//! rbp           the caller's rbp
+//! rbp - 8 ..    callee-saved registers that are homes, pushed
+//!               the return area's address, if the function has one
+//!               parameters with a slot for a home
+//!               other locals with a slot for a home, zeroed on entry
+//!               the canonical slots of the value stack, by height
+//! ```
+//!
+//! All of these are known when the body's first byte is emitted, except how many operand slots
+//! there will be, and so whether the function needs a frame at all. Therefore the body comes
+//! first and the prologue is chosen after it.
+
+use super::Compiler;
+use super::registers::{Operand, Registers, slot};
+use crate::asm::{Alu, Cond, Gpr, GprSet, Mem, Size, Xmm, XmmSet};
+use crate::compile::abi::{
+    CALLEE_SAVED, FLOAT_SCRATCH, Location, SCRATCH, STACK_LIMIT, UNCHECKED_FRAME, VMCTX,
+};
+use crate::error::LoadError;
+use crate::module::{Facts, ValType};
+
+/// The largest frame that is compiled, in bytes: room for all the locals that wasm allows and as
+/// many operands, and still a fraction of any thread's stack.
+const MAX_FRAME: u32 = 1 << 20;
+
+/// How far below rsp a leaf function may write: the red zone, which no signal handler touches.
+const RED_ZONE: u32 = 128;
+
+/// What calls may push below a frame without its being checked for.
+const UNCHECKED_OUTGOING: u32 = 256;
+
+/// Where a local lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    /// It is never used.
+    Nowhere,
+    Gpr(Gpr),
+    Xmm(Xmm),
+    /// Bytes from rbp.
+    Slot(i32),
+}
+
+/// What is known so far of the function's frame.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// Callee-saved registers that are homes.
+    saved: GprSet,
+    /// From rbp down to the first operand slot.
+    fixed_bytes: u32,
+    /// How many operand slots have been asked for.
+    operand_slots: u32,
+    /// Whether anything is found through rbp.
+    uses_rbp: bool,
+    makes_calls: bool,
+    /// The most that any call puts below the frame.
+    pub outgoing_bytes: u32,
+    /// The slot that holds the return area's address.
+    pub return_area: i32,
+}
+
+impl Frame {
+    /// The canonical slot of the operand at this height: its distance from rbp.
+    #[inline]
+    pub fn operand_slot(&mut self, height: usize) -> i32 {
+        let count = height as u32 + 1;
+        self.operand_slots = self.operand_slots.max(count);
+        -((self.fixed_bytes + 8 * count) as i32)
+    }
+
+    /// Adds a slot to the fixed part.
+    fn fixed_slot(&mut self) -> i32 {
+        self.uses_rbp = true;
+        self.fixed_bytes += 8;
+        -(self.fixed_bytes as i32)
+    }
+
+    fn frameless(&self) -> bool {
+        !self.makes_calls && !self.uses_rbp && self.operand_slots == 0 && self.saved.is_empty()
+    }
+
+    fn pushed_bytes(&self) -> u32 {
+        8 * self.saved.len() as u32
+    }
+
+    /// Everything from rbp down, aligned if it must be.
+    fn bytes(&self) -> u32 {
+        let bytes = self.fixed_bytes + 8 * self.operand_slots;
+        if self.makes_calls { bytes.next_multiple_of(16) } else { bytes }
+    }
+
+    /// What the prologue subtracts from rsp.
+    fn reserved_bytes(&self) -> u32 {
+        let below = self.bytes() - self.pushed_bytes();
+        if self.makes_calls || below > RED_ZONE { below } else { 0 }
+    }
+
+    fn is_checked(&self) -> bool {
+        self.makes_calls || self.bytes() > UNCHECKED_FRAME
+    }
+}
+
+/// The locals with the most uses, of one register class, hottest first.
+struct Hottest<const N: usize> {
+    /// `(uses, local)`
+    found: [(u32, u32); N],
+    len: usize,
+}
+
+impl<const N: usize> Hottest<N> {
+    fn new() -> Self {
+        Hottest { found: [(0, 0); N], len: 0 }
+    }
+
+    fn offer(&mut self, uses: u32, local: u32) {
+        if self.len == N {
+            if self.found[N - 1].0 >= uses {
+                return;
+            }
+            self.len -= 1;
+        }
+        let mut at = self.len;
+        while at > 0 && self.found[at - 1].0 < uses {
+            self.found[at] = self.found[at - 1];
+            at -= 1;
+        }
+        self.found[at] = (uses, local);
+        self.len += 1;
+    }
+
+    fn as_slice(&self) -> &[(u32, u32)] {
+        &self.found[..self.len]
+    }
+}
+
+/// A home in a callee-saved register costs a push and a pop; fewer uses are better off in a slot.
+const WORTH_SAVING: u32 = 2;
+/// Temporaries that a leaf function keeps at least, of either class.
+const LEAST_TEMPORARIES: usize = 4;
+/// Caller-saved registers, the homes of leaf functions' locals, in the order of preference. Never
+/// rax, which takes results.
+const LEAF_HOMES: [Gpr; 7] = [Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9, Gpr::Rcx, Gpr::Rdx, Gpr::R10];
+/// Registers that may hold temporaries, if they are no homes.
+const TEMPORARIES: GprSet =
+    GprSet::of(&[Gpr::Rax, Gpr::Rcx, Gpr::Rdx, Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9, Gpr::R10]);
+
+/// Choosing homes.
+impl Compiler {
+    /// Starts the frame of the function whose signature is in `self.signature`.
+    pub(super) fn assign_homes(&mut self, facts: &Facts) {
+        self.frame = Frame { makes_calls: facts.makes_calls, ..Frame::default() };
+        self.homes.clear();
+        self.homes.resize(facts.locals.len(), Home::Nowhere);
+
+        let mut gprs = Hottest::<8>::new();
+        let mut xmms = Hottest::<11>::new();
+        for (local, (ty, uses)) in facts.locals.iter().zip(&facts.uses).enumerate() {
+            if *uses == 0 {
+                continue;
+            }
+            if ty.is_vector_class() {
+                xmms.offer(*uses, local as u32);
+            } else {
+                gprs.offer(*uses, local as u32);
+            }
+        }
+        let gpr_homes = self.assign_gprs(gprs.as_slice(), facts);
+        // No xmm register survives a call.
+        let xmm_homes =
+            if facts.makes_calls { XmmSet::EMPTY } else { self.assign_xmms(xmms.as_slice()) };
+        let all_xmms = Xmm::ALL.into_iter().fold(XmmSet::EMPTY, XmmSet::with);
+        self.registers = Registers::new(
+            TEMPORARIES.minus(gpr_homes),
+            all_xmms.minus(xmm_homes).without(FLOAT_SCRATCH),
+        );
+        self.frame.saved = gpr_homes.intersect(CALLEE_SAVED);
+        self.frame.fixed_bytes = self.frame.pushed_bytes();
+        self.assign_slots(facts);
+    }
+
+    /// Where a parameter arrives; nothing for other locals.
+    fn arrival(&self, local: u32) -> Option<Location> {
+        self.signature.params.get(local as usize).copied()
+    }
+
+    fn assign_gprs(&mut self, hottest: &[(u32, u32)], facts: &Facts) -> GprSet {
+        let mut homes = GprSet::EMPTY;
+        let mut free = GprSet::EMPTY;
+        if !facts.makes_calls {
+            free = GprSet::of(&LEAF_HOMES);
+            if facts.divides {
+                free.remove(Gpr::Rdx);
+            }
+            if facts.rotates || facts.shifts && !self.options.cpu.bmi2 {
+                free.remove(Gpr::Rcx);
+            }
+        }
+        let most = TEMPORARIES.len() - LEAST_TEMPORARIES;
+        // Parameters first stay where they are, so that nobody else takes their place.
+        for &(_, local) in hottest {
+            if let Some(Location::Gpr(arrival)) = self.arrival(local)
+                && free.contains(arrival)
+                && homes.len() < most
+            {
+                self.homes[local as usize] = Home::Gpr(arrival);
+                homes.insert(arrival);
+            }
+        }
+        for &(uses, local) in hottest {
+            if self.homes[local as usize] != Home::Nowhere {
+                continue;
+            }
+            let caller_saved =
+                LEAF_HOMES.into_iter().find(|home| free.contains(*home) && !homes.contains(*home));
+            let home = match caller_saved {
+                Some(home) if homes.minus(CALLEE_SAVED).len() < most => Some(home),
+                _ if uses >= WORTH_SAVING => CALLEE_SAVED.minus(homes).first(),
+                _ => None,
+            };
+            if let Some(home) = home {
+                self.homes[local as usize] = Home::Gpr(home);
+                homes.insert(home);
+            }
+        }
+        homes
+    }
+
+    fn assign_xmms(&mut self, hottest: &[(u32, u32)]) -> XmmSet {
+        let mut homes = XmmSet::EMPTY;
+        for &(_, local) in hottest {
+            if let Some(Location::Xmm(arrival)) = self.arrival(local) {
+                self.homes[local as usize] = Home::Xmm(arrival);
+                homes.insert(arrival);
+            }
+        }
+        // From the top, because results and temporaries start at the bottom.
+        let mut free = Xmm::ALL.into_iter().rev().filter(|xmm| *xmm != FLOAT_SCRATCH);
+        for &(_, local) in hottest {
+            if self.homes[local as usize] == Home::Nowhere
+                && let Some(home) = free.find(|home| !homes.contains(*home))
+            {
+                self.homes[local as usize] = Home::Xmm(home);
+                homes.insert(home);
+            }
+        }
+        homes
+    }
+
+    /// Slots for the locals that found no register, and for the return area's address.
+    fn assign_slots(&mut self, facts: &Facts) {
+        if let Some(location) = self.signature.return_area {
+            self.frame.uses_rbp = true;
+            self.frame.return_area = match location {
+                Location::Memory(offset) => stack_parameter(offset),
+                _ => self.frame.fixed_slot(),
+            };
+        }
+        for (local, uses) in facts.uses.iter().enumerate() {
+            if *uses == 0 {
+                continue;
+            }
+            let on_stack = match self.arrival(local as u32) {
+                Some(Location::Memory(offset)) => Some(stack_parameter(offset)),
+                _ => None,
+            };
+            self.frame.uses_rbp |= on_stack.is_some();
+            if self.homes[local] == Home::Nowhere {
+                self.homes[local] = Home::Slot(on_stack.unwrap_or_else(|| self.frame.fixed_slot()));
+            }
+        }
+    }
+}
+
+/// A stack parameter's distance from rbp: above the caller's rbp and the return address.
+fn stack_parameter(offset: u32) -> i32 {
+    16 + offset as i32
+}
+
+/// Entry.
+impl Compiler {
+    /// Brings parameters home and zeroes the other locals: the start of the body.
+    pub(super) fn bring_locals_home(&mut self, facts: &Facts) {
+        self.moves.clear();
+        for local in 0..self.signature.params.len() {
+            let ty = facts.locals[local];
+            let arrival = match self.signature.params[local] {
+                Location::Gpr(register) => Operand::Gpr(register),
+                Location::Xmm(register) => Operand::Xmm(register),
+                Location::Memory(offset) => Operand::Slot(stack_parameter(offset)),
+            };
+            match self.homes[local] {
+                Home::Nowhere => {}
+                Home::Gpr(home) => self.moves.to_gpr(home, ty, arrival),
+                Home::Xmm(home) => self.moves.to_xmm(home, ty, arrival),
+                Home::Slot(home) if arrival == Operand::Slot(home) => {}
+                Home::Slot(home) => self.store(ty, slot(home), arrival),
+            }
+            self.asm.buf.reserve(super::OPERATOR_ROOM);
+        }
+        if let Some(Location::Gpr(register)) = self.signature.return_area {
+            let home = slot(self.frame.return_area);
+            self.asm.mov_mr(Size::S64, home, register);
+        }
+        self.emit_moves();
+
+        // Slots of locals that are no parameters lie together, the first one highest.
+        let mut highest = None;
+        let mut count = 0;
+        for home in &self.homes[self.signature.params.len()..] {
+            match *home {
+                Home::Nowhere => {}
+                Home::Gpr(home) => self.asm.zero(home),
+                Home::Xmm(home) => self.asm.xorps_rr(home, home),
+                Home::Slot(offset) => {
+                    highest = highest.or(Some(offset));
+                    count += 1;
+                }
+            }
+        }
+        if let Some(highest) = highest {
+            self.zero_slots(highest, count);
+        }
+    }
+
+    /// Zeroes this many slots from `highest` downwards. Parameters may still be in their
+    /// registers, so only scratch registers are used.
+    fn zero_slots(&mut self, highest: i32, count: i32) {
+        const MOST_UNROLLED: i32 = 16;
+        let lowest = highest - 8 * (count - 1);
+        if count == 1 {
+            self.asm.mov_mi(Size::S64, slot(highest), 0);
+            return;
+        }
+        self.asm.xorps_rr(FLOAT_SCRATCH, FLOAT_SCRATCH);
+        if count % 2 == 1 {
+            self.asm.movs_mr(crate::asm::FloatSize::F64, slot(highest), FLOAT_SCRATCH);
+        }
+        let pairs = count / 2;
+        if count <= MOST_UNROLLED {
+            for pair in 0..pairs {
+                self.asm.movups_mr(slot(lowest + 16 * pair), FLOAT_SCRATCH);
+            }
+            return;
+        }
+        // r11 runs from minus the size up to zero.
+        let bytes = 16 * pairs;
+        self.asm.mov_ri(Size::S64, SCRATCH, i64::from(-bytes));
+        let again = self.asm.new_label();
+        self.asm.bind(again);
+        let pair = Mem::indexed(Gpr::Rbp, SCRATCH, crate::asm::Scale::X1, lowest + bytes);
+        self.asm.movups_mr(pair, FLOAT_SCRATCH);
+        self.asm.alu_ri(Alu::Add, Size::S64, SCRATCH, 16);
+        self.asm.jcc(Cond::Ne, again);
+    }
+}
+
+/// The prologue of a function whose body is finished.
+pub(super) struct Prologue {
+    pub frameless: bool,
+    /// Where the check's distance to its stub stands, counted from the prologue's start.
+    pub check: Option<u32>,
+}
+
+/// Leaving, and the prologue.
+impl Compiler {
+    /// Whether the prologue will compare rsp with the stack limit.
+    pub(super) fn has_stack_check(&self) -> bool {
+        self.frame.is_checked()
+    }
+
+    /// The frame's size, if it is no larger than this engine allows.
+    pub(super) fn check_frame_size(&self) -> Result<(), LoadError> {
+        let bytes = self.frame.bytes();
+        if bytes > MAX_FRAME {
+            let (actual, limit) = (u64::from(bytes), u64::from(MAX_FRAME));
+            return Err(LoadError::Limit {
+                what: "a function's stack frame in bytes",
+                actual,
+                limit,
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives everything back and returns.
+    pub(super) fn emit_epilogue(&mut self) {
+        if !self.frame.frameless() {
+            let reserved = self.frame.reserved_bytes();
+            if reserved > 0 && self.frame.saved.is_empty() {
+                self.asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
+            } else if reserved > 0 {
+                self.asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, reserved as i32);
+            }
+            for register in [Gpr::R14, Gpr::R13, Gpr::R12, Gpr::Rbx] {
+                if self.frame.saved.contains(register) {
+                    self.asm.pop_r(register);
+                }
+            }
+            self.asm.pop_r(Gpr::Rbp);
+        }
+        match self.signature.stack_bytes {
+            0 => self.asm.ret(),
+            bytes => self.asm.ret_imm16(bytes as u16),
+        }
+    }
+
+    /// Emits the prologue, behind all other code; its place is in front.
+    ///
+    /// The callee-saved registers are pushed before the check: those few bytes are within the
+    /// reserve that every stack limit leaves.
+    pub(super) fn emit_prologue(&mut self) -> Prologue {
+        if self.frame.frameless() {
+            return Prologue { frameless: true, check: None };
+        }
+        let start = self.asm.offset();
+        self.asm.push_r(Gpr::Rbp);
+        self.asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+        for register in self.frame.saved {
+            self.asm.push_r(register);
+        }
+        let reserved = self.frame.reserved_bytes();
+        if reserved > 0 {
+            self.asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsp, reserved as i32);
+        }
+        if !self.frame.is_checked() {
+            return Prologue { frameless: false, check: None };
+        }
+        let lowest = if self.frame.outgoing_bytes > UNCHECKED_OUTGOING {
+            let outgoing = -(self.frame.outgoing_bytes as i32);
+            self.asm.lea(Size::S64, SCRATCH, Mem::base(Gpr::Rsp, outgoing));
+            SCRATCH
+        } else {
+            Gpr::Rsp
+        };
+        self.asm.alu_rm(Alu::Cmp, Size::S64, lowest, Mem::base(VMCTX, STACK_LIMIT));
+        // Never bound: the driver knows the distance.
+        let overflow = self.asm.new_label();
+        self.asm.jcc(Cond::B, overflow);
+        Prologue { frameless: false, check: Some(self.asm.offset() - 4 - start) }
+    }
+}
+
+/// Whether wasm values of this type can be compiled by this tier.
+pub(super) fn is_supported(ty: ValType) -> bool {
+    matches!(ty, ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64)
+}

@@ -1,0 +1,206 @@
+//! Looking ahead by one operator: where a result had best be put.
+//!
+//! Owns what is known of the next operator. Only operators of one byte ask; for all others the
+//! driver shows none.
+
+use super::Compiler;
+use super::frame::Home;
+use super::registers::Operand;
+use super::value::Value;
+use crate::asm::{Cond, Gpr, Size, Xmm};
+use crate::module::ValType;
+
+// Opcodes of the binary format.
+const IF: u8 = 0x04;
+const END: u8 = 0x0B;
+const BR_IF: u8 = 0x0D;
+const RETURN: u8 = 0x0F;
+const SELECT: u8 = 0x1B;
+const TYPED_SELECT: u8 = 0x1C;
+const LOCAL_SET: u8 = 0x21;
+const LOCAL_TEE: u8 = 0x22;
+const I32_EQZ: u8 = 0x45;
+const I64_EQZ: u8 = 0x50;
+const LAST_PLAIN: u8 = 0xC4;
+
+/// The bytes of a body, for looking ahead.
+pub(super) struct Lookahead<'a> {
+    code: &'a [u8],
+}
+
+impl<'a> Lookahead<'a> {
+    pub fn new(code: &'a [u8]) -> Self {
+        Lookahead { code }
+    }
+
+    /// The first eight bytes of the operator behind the one that starts here, lowest first;
+    /// zeros, which ask for nothing, if the one that starts here has more than one byte.
+    #[inline]
+    pub fn behind(&self, at: usize) -> u64 {
+        if !matches!(self.code.get(at).copied(), Some(SELECT | I32_EQZ..=LAST_PLAIN)) {
+            return 0;
+        }
+        let rest = &self.code[at + 1..];
+        match rest.first_chunk() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => {
+                let mut bytes = [0; 8];
+                bytes[..rest.len()].copy_from_slice(rest);
+                u64::from_le_bytes(bytes)
+            }
+        }
+    }
+}
+
+impl Compiler {
+    /// The local that the next operator sets.
+    #[inline]
+    fn hinted_local(&self) -> Option<u32> {
+        let mut bytes = self.lookahead;
+        if !matches!(bytes as u8, LOCAL_SET | LOCAL_TEE) {
+            return None;
+        }
+        let mut local = 0;
+        for shift in [0, 7, 14, 21, 28] {
+            bytes >>= 8;
+            local |= (bytes as u32 & 0x7F) << shift;
+            if bytes & 0x80 == 0 {
+                break;
+            }
+        }
+        Some(local)
+    }
+
+    /// Whether the next operator takes an i32 from the flags.
+    #[inline]
+    fn wants_flags(&self) -> bool {
+        matches!(self.lookahead as u8, BR_IF | IF | SELECT | TYPED_SELECT | I32_EQZ)
+    }
+
+    /// Whether the next operator asks only if an integer of this width is zero.
+    #[inline]
+    pub(super) fn wants_zero_flag(&self, size: Size) -> bool {
+        match size {
+            Size::S64 => self.lookahead as u8 == I64_EQZ,
+            _ => self.wants_flags(),
+        }
+    }
+
+    /// Whether the next operator ends the function with the top of the stack as its only result.
+    #[inline]
+    fn wants_result(&self) -> bool {
+        self.signature.results.len() == 1
+            && match self.lookahead as u8 {
+                RETURN => true,
+                END => self.control.len() == 1,
+                _ => false,
+            }
+    }
+
+    /// A register for the result of a two-operand instruction, which overwrites its left operand.
+    ///
+    /// That is the home of the local that the next operator sets; else the left operand's
+    /// register, if it is a temporary; else a fresh one. Never one that holds `right`, unless
+    /// `left` is there too: `left` can be loaded into the result and `right` is still whole.
+    #[inline]
+    pub(super) fn gpr_for_result(&mut self, left: Operand, right: Operand) -> Gpr {
+        if let Some(home) = self.hinted_gpr()
+            && (right != Operand::Gpr(home) || left == Operand::Gpr(home))
+        {
+            return home;
+        }
+        match left {
+            Operand::Gpr(register) if self.registers.gprs.contains(register) => register,
+            _ => self.take_gpr(),
+        }
+    }
+
+    /// A register for the result of an instruction that may overwrite what it reads.
+    #[inline]
+    pub(super) fn gpr_for_any_result(&mut self) -> Gpr {
+        match self.hinted_gpr() {
+            Some(home) => home,
+            None => self.take_gpr(),
+        }
+    }
+
+    /// The home of the local that the next operator sets, if it is a general register. Copies
+    /// what still stands for the local: it is written now.
+    #[inline]
+    fn hinted_gpr(&mut self) -> Option<Gpr> {
+        let local = self.hinted_local()?;
+        let Home::Gpr(home) = self.homes[local as usize] else { return None };
+        self.detach_local(local);
+        Some(home)
+    }
+
+    /// Like [`gpr_for_result`](Self::gpr_for_result). A float that the function is about to return
+    /// may take the place of a local: no local is read any more.
+    #[inline]
+    pub(super) fn xmm_for_result(&mut self, left: Operand, right: Operand) -> Xmm {
+        if let Some(place) = self.hinted_xmm()
+            && (right != Operand::Xmm(place) || left == Operand::Xmm(place))
+        {
+            return place;
+        }
+        match left {
+            Operand::Xmm(register) if self.registers.xmms.contains(register) => register,
+            _ => self.take_xmm(),
+        }
+    }
+
+    #[inline]
+    fn hinted_xmm(&mut self) -> Option<Xmm> {
+        if let Some(local) = self.hinted_local() {
+            let Home::Xmm(home) = self.homes[local as usize] else { return None };
+            self.detach_local(local);
+            return Some(home);
+        }
+        let is_home = !self.registers.xmms.contains(Xmm::Xmm0);
+        (is_home && self.wants_result()).then_some(Xmm::Xmm0)
+    }
+
+    /// Whether the operand is in the home of the local that the next operator sets.
+    #[inline]
+    pub(super) fn is_hinted_home(&self, operand: Operand) -> bool {
+        let Some(local) = self.hinted_local() else { return false };
+        match self.homes[local as usize] {
+            Home::Gpr(home) => operand == Operand::Gpr(home),
+            Home::Xmm(home) => operand == Operand::Xmm(home),
+            Home::Slot(_) | Home::Nowhere => false,
+        }
+    }
+
+    /// The slot that the operand is in, if it is the home of the local that the next operator
+    /// sets: then an instruction may change it in memory.
+    #[inline]
+    pub(super) fn hinted_slot(&mut self, operand: Operand) -> Option<i32> {
+        let Operand::Slot(offset) = operand else { return None };
+        let local = self.hinted_local()?;
+        if self.homes[local as usize] != Home::Slot(offset) {
+            return None;
+        }
+        self.detach_local(local);
+        Some(offset)
+    }
+
+    /// Pushes the result that was put where the next operator wants it: it stands for the local,
+    /// so that setting the local finds nothing left to do.
+    pub(super) fn push_hinted(&mut self, ty: ValType) {
+        match self.hinted_local() {
+            Some(local) => self.push(ty, Value::Local(local)),
+            None => self.push(ty, Value::Xmm(Xmm::Xmm0)),
+        }
+    }
+
+    /// Pushes an i32 that is 1 if the condition holds on the flags as they are now.
+    pub(super) fn push_condition(&mut self, cond: Cond) {
+        if self.wants_flags() {
+            self.push(ValType::I32, Value::Flags(cond));
+        } else {
+            let register = self.gpr_for_any_result();
+            self.load_gpr_keeping_flags(Size::S32, register, Operand::Flags(cond));
+            self.push_gpr(ValType::I32, register);
+        }
+    }
+}

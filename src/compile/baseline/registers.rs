@@ -1,0 +1,382 @@
+//! Temporaries: which registers are free, and how operands get into and out of them.
+//!
+//! Owns the free sets and every move between the value stack, registers and slots. Registers that
+//! are the home of a local are not its business: they are never free and never released.
+//!
+//! An operator pops its operands, works, releases them and pushes its result. A popped operand is
+//! no longer on the stack, so nothing that happens in between can evict it.
+
+use super::Compiler;
+use super::frame::Home;
+use super::value::{Value, WINDOW};
+use crate::asm::{Cond, FloatSize, Gpr, GprSet, Mem, Size, Xmm, XmmSet};
+use crate::compile::abi::{FLOAT_SCRATCH, SCRATCH};
+use crate::module::ValType;
+
+/// The registers that hold temporaries in this function.
+#[derive(Debug)]
+pub(super) struct Registers {
+    /// Those that are no local's home and have no fixed role.
+    pub gprs: GprSet,
+    pub xmms: XmmSet,
+    /// Those of them that hold nothing.
+    pub free_gprs: GprSet,
+    pub free_xmms: XmmSet,
+    /// Where the first float result of a block travels: the first of `xmms`.
+    pub merge_xmm: Xmm,
+}
+
+/// Where the first integer result of a block travels. Never a home.
+pub(super) const MERGE_GPR: Gpr = Gpr::Rax;
+
+impl Registers {
+    /// For a function that has these registers for temporaries.
+    pub fn new(gprs: GprSet, xmms: XmmSet) -> Registers {
+        debug_assert!(gprs.contains(MERGE_GPR));
+        let merge_xmm = xmms.first().unwrap_or(FLOAT_SCRATCH);
+        Registers { gprs, xmms, free_gprs: gprs, free_xmms: xmms, merge_xmm }
+    }
+
+    /// No operand is in a register any more.
+    pub fn free_all(&mut self) {
+        self.free_gprs = self.gprs;
+        self.free_xmms = self.xmms;
+    }
+}
+
+/// An operand off the stack, ready to be used in an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operand {
+    Const(u64),
+    /// A temporary, or the home of a local.
+    Gpr(Gpr),
+    Xmm(Xmm),
+    /// Bytes from rbp.
+    Slot(i32),
+    Flags(Cond),
+}
+
+/// The frame's slot at this distance from rbp.
+#[inline]
+pub(super) fn slot(offset: i32) -> Mem {
+    Mem::base(Gpr::Rbp, offset)
+}
+
+/// How wide a value of the type is.
+#[inline]
+pub(super) fn size_of(ty: ValType) -> Size {
+    match ty {
+        ValType::I32 | ValType::F32 => Size::S32,
+        _ => Size::S64,
+    }
+}
+
+/// The precision of a float type.
+#[inline]
+pub(super) fn float_size_of(ty: ValType) -> FloatSize {
+    if ty == ValType::F32 { FloatSize::F32 } else { FloatSize::F64 }
+}
+
+/// The integer type of this width.
+#[inline]
+pub(super) fn int_type(size: Size) -> ValType {
+    if size == Size::S32 { ValType::I32 } else { ValType::I64 }
+}
+
+/// Constants as immediates.
+#[inline]
+pub(super) fn imm32(size: Size, bits: u64) -> Option<i32> {
+    match size {
+        Size::S64 => i32::try_from(bits.cast_signed()).ok(),
+        _ => Some(bits as i32),
+    }
+}
+
+/// Pushing and popping.
+impl Compiler {
+    #[inline]
+    pub(super) fn push(&mut self, ty: ValType, value: Value) {
+        self.stack.push(ty, value);
+        if self.stack.len() - self.stack.settled() > WINDOW {
+            self.settle(self.stack.settled() + 1);
+        }
+    }
+
+    #[inline]
+    pub(super) fn push_const(&mut self, ty: ValType, bits: u64) {
+        self.push(ty, Value::Const(bits));
+    }
+
+    /// Pushes what an operator left in this register: a temporary, or the home of the local that
+    /// the next operator sets (see `hints.rs`).
+    #[inline]
+    pub(super) fn push_gpr(&mut self, ty: ValType, register: Gpr) {
+        if self.registers.gprs.contains(register) {
+            debug_assert!(!self.registers.free_gprs.contains(register));
+            self.push(ty, Value::Gpr(register));
+        } else {
+            self.push_hinted(ty);
+        }
+    }
+
+    #[inline]
+    pub(super) fn pop(&mut self) -> Operand {
+        let entry = self.stack.pop();
+        self.locate(entry.value, self.stack.len())
+    }
+
+    /// Where the entry at this height is.
+    #[inline]
+    pub(super) fn operand_at(&mut self, height: usize) -> Operand {
+        self.locate(self.stack.get(height).value, height)
+    }
+
+    #[inline]
+    pub(super) fn locate(&mut self, value: Value, height: usize) -> Operand {
+        match value {
+            Value::Const(bits) => Operand::Const(bits),
+            Value::Gpr(register) => Operand::Gpr(register),
+            Value::Xmm(register) => Operand::Xmm(register),
+            Value::Spilled => Operand::Slot(self.frame.operand_slot(height)),
+            Value::Flags(cond) => Operand::Flags(cond),
+            Value::Local(local) => match self.homes[local as usize] {
+                Home::Gpr(register) => Operand::Gpr(register),
+                Home::Xmm(register) => Operand::Xmm(register),
+                Home::Slot(offset) => Operand::Slot(offset),
+                Home::Nowhere => Operand::Const(0),
+            },
+        }
+    }
+
+    /// The operand's register is free again, if it was a temporary.
+    #[inline]
+    pub(super) fn release(&mut self, operand: Operand) {
+        match operand {
+            Operand::Gpr(register) if self.registers.gprs.contains(register) => {
+                self.registers.free_gprs.insert(register);
+            }
+            Operand::Xmm(register) if self.registers.xmms.contains(register) => {
+                self.registers.free_xmms.insert(register);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the operand is a temporary, which an operator may overwrite.
+    #[inline]
+    pub(super) fn is_temporary(&self, operand: Operand) -> bool {
+        match operand {
+            Operand::Gpr(register) => self.registers.gprs.contains(register),
+            Operand::Xmm(register) => self.registers.xmms.contains(register),
+            _ => false,
+        }
+    }
+}
+
+/// Taking registers. None of these touches the flags.
+impl Compiler {
+    /// A register for a temporary; evicts the deepest one of the stack if none is free.
+    #[inline]
+    pub(super) fn take_gpr(&mut self) -> Gpr {
+        if self.registers.free_gprs.is_empty() {
+            self.evict_gpr();
+        }
+        let register = self.registers.free_gprs.first().unwrap_or(SCRATCH);
+        debug_assert!(register != SCRATCH, "an operator holds every register");
+        self.registers.free_gprs.remove(register);
+        register
+    }
+
+    #[inline]
+    pub(super) fn take_xmm(&mut self) -> Xmm {
+        if self.registers.free_xmms.is_empty() {
+            self.evict_xmm();
+        }
+        let register = self.registers.free_xmms.first().unwrap_or(FLOAT_SCRATCH);
+        debug_assert!(register != FLOAT_SCRATCH, "an operator holds every register");
+        self.registers.free_xmms.remove(register);
+        register
+    }
+
+    #[cold]
+    fn evict_gpr(&mut self) {
+        if let Some(deepest) = self.stack.find_where(|value| matches!(value, Value::Gpr(_))) {
+            self.spill(deepest);
+        }
+    }
+
+    #[cold]
+    fn evict_xmm(&mut self) {
+        if let Some(deepest) = self.stack.find_where(|value| matches!(value, Value::Xmm(_))) {
+            self.spill(deepest);
+        }
+    }
+
+    /// Takes this very register, which no popped operand may hold: an entry in it moves away.
+    pub(super) fn take_this_gpr(&mut self, register: Gpr) {
+        debug_assert!(self.registers.gprs.contains(register), "a home is not to be had");
+        if !self.registers.free_gprs.contains(register) {
+            let holder = self.stack.find(Value::Gpr(register));
+            debug_assert!(holder.is_some(), "an operand holds {register:?}");
+            if let Some(holder) = holder {
+                match self.registers.free_gprs.first() {
+                    Some(other) => {
+                        self.registers.free_gprs.remove(other);
+                        self.asm.mov_rr(Size::S64, other, register);
+                        self.stack.set(holder, Value::Gpr(other));
+                        self.registers.free_gprs.insert(register);
+                    }
+                    None => self.spill(holder),
+                }
+            }
+        }
+        self.registers.free_gprs.remove(register);
+    }
+}
+
+/// Moving values. None of these touches the flags, except where it says so.
+impl Compiler {
+    /// Loads an operand of integer class. Clobbers the flags.
+    #[inline]
+    pub(super) fn load_gpr(&mut self, size: Size, dst: Gpr, src: Operand) {
+        match src {
+            Operand::Const(0) => self.asm.zero(dst),
+            _ => self.load_gpr_keeping_flags(size, dst, src),
+        }
+    }
+
+    pub(super) fn load_gpr_keeping_flags(&mut self, size: Size, dst: Gpr, src: Operand) {
+        match src {
+            Operand::Gpr(src) if src == dst => {}
+            Operand::Gpr(src) => self.asm.mov_rr(size, dst, src),
+            Operand::Slot(offset) => self.asm.mov_rm(size, dst, slot(offset)),
+            Operand::Const(bits) => self.asm.mov_ri(size, dst, bits.cast_signed()),
+            Operand::Flags(cond) => {
+                self.asm.setcc(cond, dst);
+                self.asm.movzx_rr(dst, dst, Size::S8);
+            }
+            Operand::Xmm(_) => debug_assert!(false, "a float in an integer's place"),
+        }
+    }
+
+    /// Loads an operand of float class. Constants go through the scratch register.
+    pub(super) fn load_xmm(&mut self, ty: ValType, dst: Xmm, src: Operand) {
+        match src {
+            Operand::Xmm(src) if src == dst => {}
+            Operand::Xmm(src) => self.asm.movaps_rr(dst, src),
+            Operand::Slot(offset) => self.asm.movs_rm(float_size_of(ty), dst, slot(offset)),
+            Operand::Const(0) => self.asm.xorps_rr(dst, dst),
+            Operand::Const(bits) => {
+                self.asm.mov_ri(size_of(ty), SCRATCH, bits.cast_signed());
+                self.asm.movd_xr(size_of(ty), dst, SCRATCH);
+            }
+            Operand::Gpr(_) | Operand::Flags(_) => {
+                debug_assert!(false, "an integer in a float's place");
+            }
+        }
+    }
+
+    /// The operand in a register: where it is, or else the scratch register.
+    #[inline]
+    pub(super) fn gpr_or_scratch(&mut self, size: Size, operand: Operand) -> Gpr {
+        match operand {
+            Operand::Gpr(register) => register,
+            _ => {
+                self.load_gpr_keeping_flags(size, SCRATCH, operand);
+                SCRATCH
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn xmm_or_scratch(&mut self, ty: ValType, operand: Operand) -> Xmm {
+        match operand {
+            Operand::Xmm(register) => register,
+            _ => {
+                self.load_xmm(ty, FLOAT_SCRATCH, operand);
+                FLOAT_SCRATCH
+            }
+        }
+    }
+
+    /// Stores an operand of any type to memory.
+    pub(super) fn store(&mut self, ty: ValType, dst: Mem, src: Operand) {
+        let size = size_of(ty);
+        match src {
+            Operand::Gpr(src) => self.asm.mov_mr(size, dst, src),
+            Operand::Xmm(src) => self.asm.movs_mr(float_size_of(ty), dst, src),
+            Operand::Const(bits) if imm32(size, bits).is_some() => {
+                self.asm.mov_mi(size, dst, bits as i32);
+            }
+            Operand::Const(_) | Operand::Slot(_) | Operand::Flags(_) => {
+                self.load_gpr_keeping_flags(size, SCRATCH, src);
+                self.asm.mov_mr(size, dst, SCRATCH);
+            }
+        }
+    }
+
+    /// Moves the entry at this height to its canonical slot; frees its register.
+    pub(super) fn spill(&mut self, height: usize) {
+        let entry = self.stack.get(height);
+        if entry.value == Value::Spilled {
+            return;
+        }
+        let operand = self.operand_at(height);
+        let offset = self.frame.operand_slot(height);
+        self.store(entry.ty, slot(offset), operand);
+        self.release(operand);
+        self.stack.set(height, Value::Spilled);
+    }
+
+    /// Settles all entries below this height: constants stay, the others are spilled.
+    pub(super) fn settle(&mut self, height: usize) {
+        for at in self.stack.settled()..height {
+            if !matches!(self.stack.get(at).value, Value::Const(_)) {
+                self.spill(at);
+            }
+        }
+        if height > self.stack.settled() {
+            self.stack.set_settled(height);
+        }
+    }
+
+    /// Spills all entries from this height up, constants too.
+    pub(super) fn spill_from(&mut self, height: usize) {
+        for at in height..self.stack.len() {
+            self.spill(at);
+        }
+    }
+
+    /// Copies the entries that stand for this local, which is about to be written.
+    #[inline]
+    pub(super) fn detach_local(&mut self, local: u32) {
+        while let Some(height) = self.stack.find(Value::Local(local)) {
+            self.detach_entry(height);
+        }
+    }
+
+    #[cold]
+    fn detach_entry(&mut self, height: usize) {
+        let ty = self.stack.get(height).ty;
+        let operand = self.operand_at(height);
+        if ty.is_vector_class() {
+            match self.registers.free_xmms.first() {
+                Some(register) => {
+                    self.registers.free_xmms.remove(register);
+                    self.load_xmm(ty, register, operand);
+                    self.stack.set(height, Value::Xmm(register));
+                }
+                None => self.spill(height),
+            }
+        } else {
+            match self.registers.free_gprs.first() {
+                Some(register) => {
+                    self.registers.free_gprs.remove(register);
+                    self.load_gpr_keeping_flags(size_of(ty), register, operand);
+                    self.stack.set(height, Value::Gpr(register));
+                }
+                None => self.spill(height),
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The machine's side: the target that functions are compiled for, and what is taken from a
+//! compiled function.
+//!
+//! Refuses code that refers to anything but functions of its own module.
+
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::ir::{self, ExternalName, SourceLoc};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{Context, Final, FinalizedRelocTarget, MachSrcLoc};
+
+use crate::compile::{
+    CallSite, CompiledCode, CompiledFunction, CpuFeatures, FUNCTION_ALIGNMENT, OperatorStart,
+    Relocation, TrapSite,
+};
+use crate::error::TrapCode;
+use crate::module::{ModuleInfo, ValidBody};
+
+/// The flags that hold for every function, with the reason where it is not the name.
+const FLAGS: &[(&str, &str)] = &[
+    ("opt_level", "speed"),
+    ("regalloc_algorithm", "backtracking"),
+    ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
+    // Calls are near: the linker lays a module's functions out together.
+    ("is_pic", "false"),
+    // Backtraces follow the frame pointers.
+    ("unwind_info", "false"),
+    ("preserve_frame_pointers", "true"),
+    // It holds the instance's context.
+    ("enable_pinned_reg", "true"),
+    // A frame of several pages must touch the page that ends the stack.
+    ("enable_probestack", "true"),
+    ("probestack_strategy", "inline"),
+    ("machine_code_cfg_info", "false"),
+];
+
+/// The host as a target, without the features that `cpu` lacks.
+pub(crate) fn isa(cpu: CpuFeatures) -> Result<OwnedTargetIsa, String> {
+    let mut flags = settings::builder();
+    for (name, value) in FLAGS {
+        flags.set(name, value).map_err(|error| format!("flag {name}: {error}"))?;
+    }
+    let mut builder = cranelift_native::builder().map_err(str::to_string)?;
+    let masks: [(bool, &[&str]); 6] = [
+        (cpu.popcnt, &["has_popcnt", "has_sse42"]),
+        (cpu.lzcnt, &["has_lzcnt"]),
+        (cpu.bmi1, &["has_bmi1"]),
+        (cpu.bmi2, &["has_bmi2"]),
+        (cpu.avx, &["has_avx", "has_avx2", "has_fma", "has_avx_vnni"]),
+        (cpu.avx2, &["has_avx2", "has_avx_vnni"]),
+    ];
+    const AVX512: &[&str] = &[
+        "has_avx512bitalg",
+        "has_avx512dq",
+        "has_avx512f",
+        "has_avx512vl",
+        "has_avx512vbmi",
+        "has_avx512vnni",
+    ];
+    let masked = masks.iter().filter(|(has, _)| !has).flat_map(|(_, names)| *names);
+    let masked = masked.chain(if cpu.avx2 { &[] } else { AVX512 });
+    for name in masked {
+        builder.set(name, "false").map_err(|error| format!("flag {name}: {error}"))?;
+    }
+    builder.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())
+}
+
+/// The IR's code for a trap that the translation makes. Traps that instructions make by themselves
+/// have codes of Cranelift's: see [`from_clif`].
+pub(super) fn to_clif(code: TrapCode) -> ir::TrapCode {
+    match code {
+        TrapCode::StackOverflow => ir::TrapCode::STACK_OVERFLOW,
+        code => ir::TrapCode::unwrap_user(code as u8),
+    }
+}
+
+fn from_clif(code: ir::TrapCode) -> Option<TrapCode> {
+    match code {
+        ir::TrapCode::STACK_OVERFLOW => Some(TrapCode::StackOverflow),
+        ir::TrapCode::INTEGER_OVERFLOW => Some(TrapCode::IntegerOverflow),
+        ir::TrapCode::INTEGER_DIVISION_BY_ZERO => Some(TrapCode::IntegerDivideByZero),
+        ir::TrapCode::BAD_CONVERSION_TO_INTEGER => Some(TrapCode::InvalidConversionToInteger),
+        ir::TrapCode::HEAP_OUT_OF_BOUNDS => Some(TrapCode::MemoryOutOfBounds),
+        code => TrapCode::from_u8(code.as_raw().get()),
+    }
+}
+
+/// Appends the function that the context holds compiled.
+pub(super) fn append(
+    body: &ValidBody<'_>,
+    info: &ModuleInfo,
+    context: &Context,
+    record_operators: bool,
+    out: &mut CompiledCode,
+) -> Result<(), String> {
+    let compiled = context.compiled_code().ok_or("it was not compiled")?;
+    let buffer = &compiled.buffer;
+    if buffer.alignment as usize > FUNCTION_ALIGNMENT {
+        return Err(format!("its code needs an alignment of {}", buffer.alignment));
+    }
+    let start = out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT);
+    let end = start + buffer.data().len();
+    let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end)) else {
+        return Err("the module's code exceeds 4 GiB".to_string());
+    };
+    for reloc in buffer.relocs() {
+        let target = match &reloc.target {
+            FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
+                Some(context.func.params.user_named_funcs()[*name].index)
+            }
+            _ => None,
+        };
+        match (reloc.kind, reloc.addend, target) {
+            (Reloc::X86CallPCRel4, -4, Some(function)) if function >= info.imported_functions => {
+                out.relocations.push(Relocation { offset: start + reloc.offset, function });
+            }
+            _ => {
+                let target = reloc.target.display(Some(&context.func.params));
+                return Err(format!("its code refers to {target} ({:?})", reloc.kind));
+            }
+        }
+    }
+    let locations = buffer.get_srclocs_sorted();
+    // What stands for no operator is the prologue.
+    let first = body.operators().original_position() as u32;
+    let wasm_offset = |offset: u32| location_at(locations, offset).unwrap_or(first);
+    for trap in buffer.traps() {
+        let Some(code) = from_clif(trap.code) else {
+            return Err(format!("its code traps with the unknown code {}", trap.code));
+        };
+        let wasm_offset = wasm_offset(trap.offset);
+        out.traps.push(TrapSite { offset: start + trap.offset, code, wasm_offset });
+    }
+    for call in buffer.call_sites() {
+        let wasm_offset = wasm_offset(call.ret_addr - 1);
+        out.calls.push(CallSite { return_offset: start + call.ret_addr, wasm_offset });
+    }
+    if record_operators {
+        let operators = out.operators.get_or_insert_default();
+        let mut last = SourceLoc::default();
+        for location in locations.iter().filter(|location| !location.loc.is_default()) {
+            if location.loc != last {
+                last = location.loc;
+                let wasm_offset = last.bits();
+                operators.push(OperatorStart { offset: start + location.start, wasm_offset });
+            }
+        }
+    }
+    out.bytes.resize(start as usize, 0xcc);
+    out.bytes.extend_from_slice(buffer.data());
+    out.functions.push(CompiledFunction {
+        function: body.function,
+        code: start..end,
+        frameless: false,
+    });
+    Ok(())
+}
+
+/// The source location of the instruction at this offset.
+fn location_at(locations: &[MachSrcLoc<Final>], offset: u32) -> Option<u32> {
+    let after = locations.partition_point(|location| location.start <= offset);
+    let location = locations[..after].last()?;
+    (offset < location.end && !location.loc.is_default()).then(|| location.loc.bits())
+}

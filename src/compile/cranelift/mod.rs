@@ -1,0 +1,488 @@
+//! The optimising tier: wasm operators to Cranelift's IR, and from there to machine code.
+//!
+//! This file owns the driver ([`Compiler`]), the state of one translation ([`Translator`]) and the
+//! operator table: what each operator becomes, one line each where one instruction does it. It
+//! refuses, with [`LoadError::Unsupported`], every operator that has no line. Nothing here can run:
+//! addresses of functions are left as [`Relocation`](super::Relocation)s.
+//!
+//! Names follow the other tier: `control.rs`, `calls.rs`, `integer.rs`, `float.rs`, `simd.rs`. Only
+//! this tier has `locals.rs` (variables to SSA) and `machine.rs` (flags in, machine code out).
+
+mod calls;
+mod control;
+mod float;
+mod integer;
+mod locals;
+mod machine;
+mod simd;
+#[cfg(test)]
+mod tests;
+
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I32, I64};
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, Opcode, SourceLoc, Type, Value};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::{Context, ir::UserFuncName};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use wasmparser::{VisitOperator, VisitSimdOperator};
+
+use super::{CompileOptions, CompiledCode};
+use crate::error::LoadError;
+use crate::module::{Facts, ModuleInfo, ValType, ValidBody, operator_name};
+use calls::Callees;
+use control::Frame;
+use locals::Local;
+
+pub(crate) use machine::isa;
+
+/// Turns validated bodies into machine code, and keeps its allocations from one to the next.
+pub(crate) struct Compiler {
+    isa: OwnedTargetIsa,
+    options: CompileOptions,
+    context: Context,
+    builder: FunctionBuilderContext,
+    state: State,
+}
+
+/// What a translation fills and the next one can fill again.
+#[derive(Default)]
+struct State {
+    /// The operands, as the specification's stack has them.
+    values: Vec<Value>,
+    /// The open blocks, outermost first; those opened in unreachable code are not here.
+    frames: Vec<Frame>,
+    /// Where each local lives.
+    locals: Vec<Local>,
+    /// The functions that were called so far.
+    callees: Callees,
+    /// The arguments of the branch that is being made.
+    args: Vec<BlockArg>,
+}
+
+impl State {
+    fn clear(&mut self) {
+        self.values.clear();
+        self.frames.clear();
+        self.locals.clear();
+        self.callees.clear();
+    }
+}
+
+impl Compiler {
+    pub fn new(isa: OwnedTargetIsa, options: CompileOptions) -> Compiler {
+        Compiler {
+            isa,
+            options,
+            context: Context::new(),
+            builder: FunctionBuilderContext::new(),
+            state: State::default(),
+        }
+    }
+
+    /// Compiles one function and appends it to `out`.
+    pub fn compile(
+        &mut self,
+        info: &ModuleInfo,
+        body: &ValidBody<'_>,
+        facts: &Facts,
+        out: &mut CompiledCode,
+    ) -> Result<(), LoadError> {
+        self.translate(info, body, facts)?;
+        let compiled = self
+            .context
+            .compile(&*self.isa, &mut ControlPlane::default())
+            // The error's `Debug` form has the verifier's findings, and no address of ours.
+            .map_err(|error| format!("{:?}", error.inner));
+        let appended = match compiled {
+            Ok(_) => machine::append(body, info, &self.context, self.options.record_operators, out),
+            Err(message) => Err(message),
+        };
+        appended.map_err(|message| LoadError::Compile { function: body.function, message })
+    }
+
+    /// The function in Cranelift's text form, as translated and before any optimisation.
+    pub fn clif(
+        &mut self,
+        info: &ModuleInfo,
+        body: &ValidBody<'_>,
+        facts: &Facts,
+    ) -> Result<String, LoadError> {
+        self.translate(info, body, facts)?;
+        Ok(self.context.func.display().to_string())
+    }
+
+    /// Leaves the function's IR in the context.
+    fn translate(
+        &mut self,
+        info: &ModuleInfo,
+        body: &ValidBody<'_>,
+        facts: &Facts,
+    ) -> Result<(), LoadError> {
+        self.context.clear();
+        self.state.clear();
+        self.context.func.name = UserFuncName::user(0, body.function);
+        let mut operators = body.operators();
+        let mut translator = Translator {
+            info,
+            function: body.function,
+            facts,
+            builder: FunctionBuilder::new(&mut self.context.func, &mut self.builder),
+            state: &mut self.state,
+            reachable: true,
+            skipped: 0,
+            offset: operators.original_position() as u64,
+            entry: ir::Block::from_u32(0),
+            vmctx: None,
+            return_area: None,
+        };
+        let mut translated = translator.enter(body);
+        while translated.is_ok() && !operators.eof() {
+            translator.at(operators.original_position() as u64);
+            translated = match operators.visit_operator(&mut translator) {
+                Ok(result) => result,
+                Err(error) => Err(LoadError::Invalid {
+                    message: error.message().to_string(),
+                    offset: error.offset() as u64,
+                }),
+            };
+        }
+        match translated {
+            Ok(()) => translator.builder.finalize(self.isa.frontend_config()),
+            // A builder that is given up leaves its traces in the context.
+            Err(_) => self.builder = FunctionBuilderContext::new(),
+        }
+        translated
+    }
+}
+
+/// The function of one body's translation, half done.
+struct Translator<'t> {
+    info: &'t ModuleInfo,
+    function: u32,
+    facts: &'t Facts,
+    builder: FunctionBuilder<'t>,
+    state: &'t mut State,
+    /// Whether the operator at hand can be reached. What cannot is skipped, but for the nesting.
+    reachable: bool,
+    /// How many blocks are open that were opened in unreachable code.
+    skipped: u32,
+    /// Where the operator at hand stands in the module.
+    offset: u64,
+    entry: ir::Block,
+    /// The instance's context, if it was asked for: see [`Translator::vmctx`].
+    vmctx: Option<Value>,
+    /// The address that results without a register are stored at.
+    return_area: Option<Value>,
+}
+
+impl Translator<'_> {
+    /// Everything until the next call comes from the operator at this offset.
+    fn at(&mut self, offset: u64) {
+        self.offset = offset;
+        // Engines refuse modules of 4 GiB long before.
+        self.builder.set_srcloc(SourceLoc::new(offset as u32));
+    }
+
+    /// Starts the function: parameters, locals, the stack check.
+    fn enter(&mut self, body: &ValidBody<'_>) -> Result<(), LoadError> {
+        self.at(self.offset);
+        self.entry = self.builder.create_block();
+        self.builder.switch_to_block(self.entry);
+        self.builder.seal_block(self.entry);
+        self.receive_params()?;
+        // From here on, the context can be read at the block's start.
+        self.builder.ensure_inserted_block();
+        if self.facts.makes_calls {
+            self.check_stack();
+        }
+        self.declare_locals(body)?;
+        self.state.frames.push(Frame::function());
+        Ok(())
+    }
+
+    fn push(&mut self, value: Value) {
+        self.state.values.push(value);
+    }
+
+    /// Validation has seen that the operands are there.
+    fn pop(&mut self) -> Value {
+        self.state.values.pop().expect("a validated operand")
+    }
+
+    /// The type that values of this type have in the IR.
+    fn clif_type(&self, ty: ValType) -> Result<Type, LoadError> {
+        Ok(match ty {
+            ValType::I32 => I32,
+            ValType::I64 => I64,
+            ValType::F32 => F32,
+            ValType::F64 => F64,
+            // The type of all vectors outside the operators that look inside.
+            ValType::V128 => I8X16,
+            ValType::FuncRef | ValType::ExternRef => {
+                return Err(self.unsupported(format!("type `{ty}`")));
+            }
+        })
+    }
+
+    #[cold]
+    fn unsupported(&self, what: String) -> LoadError {
+        LoadError::Unsupported {
+            what: what + " on the Cranelift tier",
+            function: Some((self.function, self.info.function_name(self.function))),
+            offset: self.offset,
+        }
+    }
+
+    #[cold]
+    fn unsupported_operator(&self, visit: &str) -> LoadError {
+        self.unsupported(format!("operator `{}`", operator_name(visit)))
+    }
+
+    fn unary(&mut self, opcode: Opcode) -> Result<(), LoadError> {
+        let value = self.pop();
+        let ty = self.builder.func.dfg.value_type(value);
+        let (inst, dfg) = self.builder.ins().Unary(opcode, ty, value);
+        let result = dfg.first_result(inst);
+        self.push(result);
+        Ok(())
+    }
+
+    fn binary(&mut self, opcode: Opcode) -> Result<(), LoadError> {
+        let (right, left) = (self.pop(), self.pop());
+        let ty = self.builder.func.dfg.value_type(left);
+        let (inst, dfg) = self.builder.ins().Binary(opcode, ty, left, right);
+        let result = dfg.first_result(inst);
+        self.push(result);
+        Ok(())
+    }
+
+    /// A conversion whose one instruction says all but the type that it makes.
+    fn convert(&mut self, opcode: Opcode, to: Type) -> Result<(), LoadError> {
+        let value = self.pop();
+        let (inst, dfg) = self.builder.ins().Unary(opcode, to, value);
+        let result = dfg.first_result(inst);
+        self.push(result);
+        Ok(())
+    }
+
+    fn select(&mut self) -> Result<(), LoadError> {
+        let (condition, other, one) = (self.pop(), self.pop(), self.pop());
+        let result = self.builder.ins().select(condition, one, other);
+        self.push(result);
+        Ok(())
+    }
+}
+
+/// What each operator becomes: a call on the translator. The order is the specification's.
+#[rustfmt::skip]
+macro_rules! operator {
+    // Control (§4.4.8).
+    ($t:ident visit_unreachable) => { $t.unreachable() };
+    ($t:ident visit_nop) => { Ok(()) };
+    ($t:ident visit_block $ty:ident) => { $t.block($ty) };
+    ($t:ident visit_loop $ty:ident) => { $t.loop_($ty) };
+    ($t:ident visit_if $ty:ident) => { $t.if_($ty) };
+    ($t:ident visit_else) => { $t.else_() };
+    ($t:ident visit_end) => { $t.end() };
+    ($t:ident visit_br $depth:ident) => { $t.br($depth) };
+    ($t:ident visit_br_if $depth:ident) => { $t.br_if($depth) };
+    ($t:ident visit_br_table $targets:ident) => { $t.br_table(&$targets) };
+    ($t:ident visit_return) => { $t.return_() };
+    ($t:ident visit_call $function:ident) => { $t.call($function) };
+
+    // Parametric and variable (§4.4.4, §4.4.5).
+    ($t:ident visit_drop) => { { $t.pop(); Ok(()) } };
+    ($t:ident visit_select) => { $t.select() };
+    ($t:ident visit_typed_select $ty:ident) => { { let _: wasmparser::ValType = $ty; $t.select() } };
+    ($t:ident visit_local_get $local:ident) => { $t.local_get($local) };
+    ($t:ident visit_local_set $local:ident) => { $t.local_set($local) };
+    ($t:ident visit_local_tee $local:ident) => { $t.local_tee($local) };
+
+    // Numeric (§4.4.1): constants.
+    ($t:ident visit_i32_const $value:ident) => { $t.int_const(I32, i64::from($value as u32)) };
+    ($t:ident visit_i64_const $value:ident) => { $t.int_const(I64, $value) };
+    ($t:ident visit_f32_const $value:ident) => { $t.f32_const($value) };
+    ($t:ident visit_f64_const $value:ident) => { $t.f64_const($value) };
+
+    // Integers.
+    ($t:ident visit_i32_clz) => { $t.unary(Opcode::Clz) };
+    ($t:ident visit_i64_clz) => { $t.unary(Opcode::Clz) };
+    ($t:ident visit_i32_ctz) => { $t.unary(Opcode::Ctz) };
+    ($t:ident visit_i64_ctz) => { $t.unary(Opcode::Ctz) };
+    ($t:ident visit_i32_popcnt) => { $t.unary(Opcode::Popcnt) };
+    ($t:ident visit_i64_popcnt) => { $t.unary(Opcode::Popcnt) };
+    ($t:ident visit_i32_add) => { $t.binary(Opcode::Iadd) };
+    ($t:ident visit_i64_add) => { $t.binary(Opcode::Iadd) };
+    ($t:ident visit_i32_sub) => { $t.binary(Opcode::Isub) };
+    ($t:ident visit_i64_sub) => { $t.binary(Opcode::Isub) };
+    ($t:ident visit_i32_mul) => { $t.binary(Opcode::Imul) };
+    ($t:ident visit_i64_mul) => { $t.binary(Opcode::Imul) };
+    // The IR's divisions trap as the specification's do, and `srem` of the least number by -1 is 0.
+    ($t:ident visit_i32_div_s) => { $t.binary(Opcode::Sdiv) };
+    ($t:ident visit_i64_div_s) => { $t.binary(Opcode::Sdiv) };
+    ($t:ident visit_i32_div_u) => { $t.binary(Opcode::Udiv) };
+    ($t:ident visit_i64_div_u) => { $t.binary(Opcode::Udiv) };
+    ($t:ident visit_i32_rem_s) => { $t.binary(Opcode::Srem) };
+    ($t:ident visit_i64_rem_s) => { $t.binary(Opcode::Srem) };
+    ($t:ident visit_i32_rem_u) => { $t.binary(Opcode::Urem) };
+    ($t:ident visit_i64_rem_u) => { $t.binary(Opcode::Urem) };
+    ($t:ident visit_i32_and) => { $t.binary(Opcode::Band) };
+    ($t:ident visit_i64_and) => { $t.binary(Opcode::Band) };
+    ($t:ident visit_i32_or) => { $t.binary(Opcode::Bor) };
+    ($t:ident visit_i64_or) => { $t.binary(Opcode::Bor) };
+    ($t:ident visit_i32_xor) => { $t.binary(Opcode::Bxor) };
+    ($t:ident visit_i64_xor) => { $t.binary(Opcode::Bxor) };
+    // The IR takes the distance modulo the width, like the specification.
+    ($t:ident visit_i32_shl) => { $t.binary(Opcode::Ishl) };
+    ($t:ident visit_i64_shl) => { $t.binary(Opcode::Ishl) };
+    ($t:ident visit_i32_shr_s) => { $t.binary(Opcode::Sshr) };
+    ($t:ident visit_i64_shr_s) => { $t.binary(Opcode::Sshr) };
+    ($t:ident visit_i32_shr_u) => { $t.binary(Opcode::Ushr) };
+    ($t:ident visit_i64_shr_u) => { $t.binary(Opcode::Ushr) };
+    ($t:ident visit_i32_rotl) => { $t.binary(Opcode::Rotl) };
+    ($t:ident visit_i64_rotl) => { $t.binary(Opcode::Rotl) };
+    ($t:ident visit_i32_rotr) => { $t.binary(Opcode::Rotr) };
+    ($t:ident visit_i64_rotr) => { $t.binary(Opcode::Rotr) };
+    ($t:ident visit_i32_eqz) => { $t.eqz() };
+    ($t:ident visit_i64_eqz) => { $t.eqz() };
+    ($t:ident visit_i32_eq) => { $t.compare(IntCC::Equal) };
+    ($t:ident visit_i64_eq) => { $t.compare(IntCC::Equal) };
+    ($t:ident visit_i32_ne) => { $t.compare(IntCC::NotEqual) };
+    ($t:ident visit_i64_ne) => { $t.compare(IntCC::NotEqual) };
+    ($t:ident visit_i32_lt_s) => { $t.compare(IntCC::SignedLessThan) };
+    ($t:ident visit_i64_lt_s) => { $t.compare(IntCC::SignedLessThan) };
+    ($t:ident visit_i32_lt_u) => { $t.compare(IntCC::UnsignedLessThan) };
+    ($t:ident visit_i64_lt_u) => { $t.compare(IntCC::UnsignedLessThan) };
+    ($t:ident visit_i32_gt_s) => { $t.compare(IntCC::SignedGreaterThan) };
+    ($t:ident visit_i64_gt_s) => { $t.compare(IntCC::SignedGreaterThan) };
+    ($t:ident visit_i32_gt_u) => { $t.compare(IntCC::UnsignedGreaterThan) };
+    ($t:ident visit_i64_gt_u) => { $t.compare(IntCC::UnsignedGreaterThan) };
+    ($t:ident visit_i32_le_s) => { $t.compare(IntCC::SignedLessThanOrEqual) };
+    ($t:ident visit_i64_le_s) => { $t.compare(IntCC::SignedLessThanOrEqual) };
+    ($t:ident visit_i32_le_u) => { $t.compare(IntCC::UnsignedLessThanOrEqual) };
+    ($t:ident visit_i64_le_u) => { $t.compare(IntCC::UnsignedLessThanOrEqual) };
+    ($t:ident visit_i32_ge_s) => { $t.compare(IntCC::SignedGreaterThanOrEqual) };
+    ($t:ident visit_i64_ge_s) => { $t.compare(IntCC::SignedGreaterThanOrEqual) };
+    ($t:ident visit_i32_ge_u) => { $t.compare(IntCC::UnsignedGreaterThanOrEqual) };
+    ($t:ident visit_i64_ge_u) => { $t.compare(IntCC::UnsignedGreaterThanOrEqual) };
+    ($t:ident visit_i32_extend8_s) => { $t.sign_extend_low(I8) };
+    ($t:ident visit_i32_extend16_s) => { $t.sign_extend_low(I16) };
+    ($t:ident visit_i64_extend8_s) => { $t.sign_extend_low(I8) };
+    ($t:ident visit_i64_extend16_s) => { $t.sign_extend_low(I16) };
+    ($t:ident visit_i64_extend32_s) => { $t.sign_extend_low(I32) };
+    ($t:ident visit_i32_wrap_i64) => { $t.convert(Opcode::Ireduce, I32) };
+    ($t:ident visit_i64_extend_i32_s) => { $t.convert(Opcode::Sextend, I64) };
+    ($t:ident visit_i64_extend_i32_u) => { $t.convert(Opcode::Uextend, I64) };
+
+    // Floats.
+    ($t:ident visit_f32_abs) => { $t.unary(Opcode::Fabs) };
+    ($t:ident visit_f64_abs) => { $t.unary(Opcode::Fabs) };
+    ($t:ident visit_f32_neg) => { $t.unary(Opcode::Fneg) };
+    ($t:ident visit_f64_neg) => { $t.unary(Opcode::Fneg) };
+    ($t:ident visit_f32_ceil) => { $t.unary(Opcode::Ceil) };
+    ($t:ident visit_f64_ceil) => { $t.unary(Opcode::Ceil) };
+    ($t:ident visit_f32_floor) => { $t.unary(Opcode::Floor) };
+    ($t:ident visit_f64_floor) => { $t.unary(Opcode::Floor) };
+    ($t:ident visit_f32_trunc) => { $t.unary(Opcode::Trunc) };
+    ($t:ident visit_f64_trunc) => { $t.unary(Opcode::Trunc) };
+    ($t:ident visit_f32_nearest) => { $t.unary(Opcode::Nearest) };
+    ($t:ident visit_f64_nearest) => { $t.unary(Opcode::Nearest) };
+    ($t:ident visit_f32_sqrt) => { $t.unary(Opcode::Sqrt) };
+    ($t:ident visit_f64_sqrt) => { $t.unary(Opcode::Sqrt) };
+    ($t:ident visit_f32_add) => { $t.binary(Opcode::Fadd) };
+    ($t:ident visit_f64_add) => { $t.binary(Opcode::Fadd) };
+    ($t:ident visit_f32_sub) => { $t.binary(Opcode::Fsub) };
+    ($t:ident visit_f64_sub) => { $t.binary(Opcode::Fsub) };
+    ($t:ident visit_f32_mul) => { $t.binary(Opcode::Fmul) };
+    ($t:ident visit_f64_mul) => { $t.binary(Opcode::Fmul) };
+    ($t:ident visit_f32_div) => { $t.binary(Opcode::Fdiv) };
+    ($t:ident visit_f64_div) => { $t.binary(Opcode::Fdiv) };
+    ($t:ident visit_f32_min) => { $t.binary(Opcode::Fmin) };
+    ($t:ident visit_f64_min) => { $t.binary(Opcode::Fmin) };
+    ($t:ident visit_f32_max) => { $t.binary(Opcode::Fmax) };
+    ($t:ident visit_f64_max) => { $t.binary(Opcode::Fmax) };
+    ($t:ident visit_f32_copysign) => { $t.binary(Opcode::Fcopysign) };
+    ($t:ident visit_f64_copysign) => { $t.binary(Opcode::Fcopysign) };
+    ($t:ident visit_f32_eq) => { $t.float_compare(FloatCC::Equal) };
+    ($t:ident visit_f64_eq) => { $t.float_compare(FloatCC::Equal) };
+    ($t:ident visit_f32_ne) => { $t.float_compare(FloatCC::NotEqual) };
+    ($t:ident visit_f64_ne) => { $t.float_compare(FloatCC::NotEqual) };
+    ($t:ident visit_f32_lt) => { $t.float_compare(FloatCC::LessThan) };
+    ($t:ident visit_f64_lt) => { $t.float_compare(FloatCC::LessThan) };
+    ($t:ident visit_f32_gt) => { $t.float_compare(FloatCC::GreaterThan) };
+    ($t:ident visit_f64_gt) => { $t.float_compare(FloatCC::GreaterThan) };
+    ($t:ident visit_f32_le) => { $t.float_compare(FloatCC::LessThanOrEqual) };
+    ($t:ident visit_f64_le) => { $t.float_compare(FloatCC::LessThanOrEqual) };
+    ($t:ident visit_f32_ge) => { $t.float_compare(FloatCC::GreaterThanOrEqual) };
+    ($t:ident visit_f64_ge) => { $t.float_compare(FloatCC::GreaterThanOrEqual) };
+
+    // Between integers and floats. A NaN and what does not fit trap with a code each.
+    ($t:ident visit_i32_trunc_f32_s) => { $t.convert(Opcode::FcvtToSint, I32) };
+    ($t:ident visit_i32_trunc_f64_s) => { $t.convert(Opcode::FcvtToSint, I32) };
+    ($t:ident visit_i64_trunc_f32_s) => { $t.convert(Opcode::FcvtToSint, I64) };
+    ($t:ident visit_i64_trunc_f64_s) => { $t.convert(Opcode::FcvtToSint, I64) };
+    ($t:ident visit_i32_trunc_f32_u) => { $t.convert(Opcode::FcvtToUint, I32) };
+    ($t:ident visit_i32_trunc_f64_u) => { $t.convert(Opcode::FcvtToUint, I32) };
+    ($t:ident visit_i64_trunc_f32_u) => { $t.convert(Opcode::FcvtToUint, I64) };
+    ($t:ident visit_i64_trunc_f64_u) => { $t.convert(Opcode::FcvtToUint, I64) };
+    ($t:ident visit_i32_trunc_sat_f32_s) => { $t.convert(Opcode::FcvtToSintSat, I32) };
+    ($t:ident visit_i32_trunc_sat_f64_s) => { $t.convert(Opcode::FcvtToSintSat, I32) };
+    ($t:ident visit_i64_trunc_sat_f32_s) => { $t.convert(Opcode::FcvtToSintSat, I64) };
+    ($t:ident visit_i64_trunc_sat_f64_s) => { $t.convert(Opcode::FcvtToSintSat, I64) };
+    ($t:ident visit_i32_trunc_sat_f32_u) => { $t.convert(Opcode::FcvtToUintSat, I32) };
+    ($t:ident visit_i32_trunc_sat_f64_u) => { $t.convert(Opcode::FcvtToUintSat, I32) };
+    ($t:ident visit_i64_trunc_sat_f32_u) => { $t.convert(Opcode::FcvtToUintSat, I64) };
+    ($t:ident visit_i64_trunc_sat_f64_u) => { $t.convert(Opcode::FcvtToUintSat, I64) };
+    ($t:ident visit_f32_convert_i32_s) => { $t.convert(Opcode::FcvtFromSint, F32) };
+    ($t:ident visit_f32_convert_i64_s) => { $t.convert(Opcode::FcvtFromSint, F32) };
+    ($t:ident visit_f64_convert_i32_s) => { $t.convert(Opcode::FcvtFromSint, F64) };
+    ($t:ident visit_f64_convert_i64_s) => { $t.convert(Opcode::FcvtFromSint, F64) };
+    ($t:ident visit_f32_convert_i32_u) => { $t.convert(Opcode::FcvtFromUint, F32) };
+    ($t:ident visit_f32_convert_i64_u) => { $t.convert(Opcode::FcvtFromUint, F32) };
+    ($t:ident visit_f64_convert_i32_u) => { $t.convert(Opcode::FcvtFromUint, F64) };
+    ($t:ident visit_f64_convert_i64_u) => { $t.convert(Opcode::FcvtFromUint, F64) };
+    ($t:ident visit_f32_demote_f64) => { $t.convert(Opcode::Fdemote, F32) };
+    ($t:ident visit_f64_promote_f32) => { $t.convert(Opcode::Fpromote, F64) };
+    ($t:ident visit_i32_reinterpret_f32) => { $t.reinterpret(I32) };
+    ($t:ident visit_i64_reinterpret_f64) => { $t.reinterpret(I64) };
+    ($t:ident visit_f32_reinterpret_i32) => { $t.reinterpret(F32) };
+    ($t:ident visit_f64_reinterpret_i64) => { $t.reinterpret(F64) };
+
+    ($t:ident $visit:ident $($arg:ident)*) => { { let _ = ($($arg,)*); Err($t.unsupported_operator(stringify!($visit))) } };
+}
+
+/// Lets only the operators that make the nesting through to unreachable code.
+macro_rules! skip_unreachable {
+    ($t:ident visit_block) => {};
+    ($t:ident visit_loop) => {};
+    ($t:ident visit_if) => {};
+    ($t:ident visit_else) => {};
+    ($t:ident visit_end) => {};
+    ($t:ident $visit:ident) => {
+        if !$t.reachable {
+            return Ok(());
+        }
+    };
+}
+
+macro_rules! visit_operators {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident $ann:tt)*) => {
+        $(
+            fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
+                skip_unreachable!(self $visit);
+                operator!(self $visit $($($arg)*)?)
+            }
+        )*
+    };
+}
+
+impl<'a> VisitOperator<'a> for Translator<'_> {
+    type Output = Result<(), LoadError>;
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
+        Some(self)
+    }
+
+    wasmparser::for_each_visit_operator!(visit_operators);
+}

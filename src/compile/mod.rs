@@ -1,0 +1,129 @@
+//! From validated bodies to machine code that cannot run yet.
+//!
+//! Two tiers, each in its own room, which never import each other: [`baseline`] emits bytes in one
+//! pass, [`cranelift`] goes through Cranelift's IR. What they share is data, [`CompiledCode`], and
+//! the contract in [`abi`]. This room makes no memory executable and has no `unsafe`.
+
+pub(crate) mod abi;
+#[cfg(feature = "baseline")]
+pub(crate) mod baseline;
+#[cfg(feature = "cranelift")]
+pub(crate) mod cranelift;
+mod driver;
+#[cfg(feature = "listing")]
+pub mod listing;
+pub(crate) mod trampoline;
+
+use std::ops::Range;
+
+pub use driver::Tier;
+pub(crate) use driver::{Backend, Worker};
+
+use crate::error::TrapCode;
+
+/// The code of a module's functions, laid end to end, and what the runtime must know of it.
+///
+/// All offsets are bytes from the start of `bytes`. A tier appends to every list, function by
+/// function; within a function, `traps` and `calls` are sorted by offset.
+#[derive(Debug, Default)]
+pub(crate) struct CompiledCode {
+    pub bytes: Vec<u8>,
+    /// The defined functions in the order of their indices.
+    pub functions: Vec<CompiledFunction>,
+    pub relocations: Vec<Relocation>,
+    pub traps: Vec<TrapSite>,
+    pub calls: Vec<CallSite>,
+    /// For each operator that emitted something: where its code starts. Filled only on request.
+    pub operators: Option<Vec<OperatorStart>>,
+}
+
+/// Where functions start: a multiple of this, with `int3` between them.
+pub(crate) const FUNCTION_ALIGNMENT: usize = 16;
+
+/// One function's place in [`CompiledCode`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CompiledFunction {
+    /// The function's index, imports counted.
+    pub function: u32,
+    pub code: Range<u32>,
+    /// It keeps no frame pointer: at a trap inside it, the return address is at rsp.
+    pub frameless: bool,
+}
+
+/// A 4-byte field that takes the distance from its own end to the start of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Relocation {
+    pub offset: u32,
+    /// The target's index, imports counted; always a defined function.
+    pub function: u32,
+}
+
+/// An instruction that traps: one code each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TrapSite {
+    /// Where the instruction starts.
+    pub offset: u32,
+    pub code: TrapCode,
+    /// Where the operator stands in the binary module.
+    pub wasm_offset: u32,
+}
+
+/// A call that may show up in a backtrace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallSite {
+    /// The return address: the offset behind the call instruction.
+    pub return_offset: u32,
+    /// Where the operator stands in the binary module.
+    pub wasm_offset: u32,
+}
+
+/// Where the code of an operator starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OperatorStart {
+    pub offset: u32,
+    /// Where the operator stands in the binary module.
+    pub wasm_offset: u32,
+}
+
+/// What the machine can do beyond SSE4.1, the least that this crate compiles for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CpuFeatures {
+    pub popcnt: bool,
+    pub lzcnt: bool,
+    pub bmi1: bool,
+    pub bmi2: bool,
+    pub avx: bool,
+    pub avx2: bool,
+}
+
+impl CpuFeatures {
+    /// Those of the machine that this runs on.
+    pub fn detect() -> CpuFeatures {
+        CpuFeatures {
+            popcnt: std::is_x86_feature_detected!("popcnt"),
+            lzcnt: std::is_x86_feature_detected!("lzcnt"),
+            bmi1: std::is_x86_feature_detected!("bmi1"),
+            bmi2: std::is_x86_feature_detected!("bmi2"),
+            avx: std::is_x86_feature_detected!("avx"),
+            avx2: std::is_x86_feature_detected!("avx2"),
+        }
+    }
+
+    /// The least that is compiled for.
+    pub const FLOOR: CpuFeatures = CpuFeatures {
+        popcnt: false,
+        lzcnt: false,
+        bmi1: false,
+        bmi2: false,
+        avx: false,
+        avx2: false,
+    };
+}
+
+/// How to compile, for either tier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CompileOptions {
+    pub cpu: CpuFeatures,
+    /// Fill [`CompiledCode::operators`].
+    pub record_operators: bool,
+}

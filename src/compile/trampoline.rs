@@ -1,0 +1,251 @@
+//! The crossings between host and wasm, emitted once per engine and shared by both tiers.
+//!
+//! There are as few as the convention allows, and none per function or per signature: an entry
+//! for each number of integer parameters and each register class of the result, one entry that
+//! takes everything from memory, and the way out of a trap. All entries push the same frame, so
+//! that one landing pad serves them all:
+//!
+//! ```text
+//! return address of the host
+//! rbp                                  rbp points here
+//! rbx r12 r13 r14 r15                  a trap skips the epilogues that would restore them
+//! the entry before this one, or 0      ThreadState::entry_sp points here
+//! ```
+
+use std::mem::offset_of;
+
+use super::abi::{
+    ENTRY_SP, FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, RAISE_TRAP_LEN, RECORD_TRAP,
+    THREAD, VMCTX,
+};
+use crate::asm::{Alu, Assembler, Cond, Gpr, Label, Mem, Scale, Size};
+
+/// What an entry pushes below rbp, in this order.
+const SAVED: [Gpr; 5] = [Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
+
+/// Everything that [`RegisterFile`]-entries move between memory and registers.
+///
+/// The caller fills `ints`, `floats` and the stack arguments as [`Signature`](super::abi::Signature)
+/// places them; the entry fills in the results. What a signature does not use may hold anything.
+#[repr(C)]
+pub(crate) struct RegisterFile {
+    pub ints: [u64; 6],
+    pub floats: [u128; 8],
+    /// The stack arguments, in 8-byte words.
+    pub stack: *const u64,
+    /// Their number, even.
+    pub stack_words: usize,
+    pub int_results: [u64; 8],
+    pub float_results: [u128; 8],
+}
+
+impl Default for RegisterFile {
+    fn default() -> RegisterFile {
+        RegisterFile {
+            ints: [0; 6],
+            floats: [0; 8],
+            stack: std::ptr::null(),
+            stack_words: 0,
+            int_results: [0; 8],
+            float_results: [0; 8],
+        }
+    }
+}
+
+/// The class of register that a direct entry leaves the result in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResultClass {
+    /// The result in rax, the status in rdx.
+    Int,
+    /// The result in xmm0 or none, the status in rax.
+    FloatOrNone,
+}
+
+/// The most integer parameters that a direct entry takes.
+pub(crate) const MAX_DIRECT_INTS: usize = INT_PARAMS.len();
+/// The most float parameters that a direct entry takes.
+pub(crate) const MAX_DIRECT_FLOATS: usize = FLOAT_PARAMS.len();
+
+/// The trampolines' code, and where each starts in it.
+pub(crate) struct Trampolines {
+    pub bytes: Vec<u8>,
+    /// `extern "sysv64" fn(parameters…, *mut VmContext, code) -> { result, status: u64 }` by number
+    /// of integer parameters, then by [`ResultClass`]. A status other than 0 means a trap.
+    pub direct: [[u32; 2]; MAX_DIRECT_INTS + 1],
+    /// `extern "sysv64" fn(*mut RegisterFile, *mut VmContext, code) -> u64`, the status.
+    pub indirect: u32,
+    /// What [`RAISE_TRAP`](super::abi::RAISE_TRAP) holds the address of.
+    pub raise_trap: u32,
+    /// Where a signal handler resumes, with [`VMCTX`] as the guest had it.
+    pub landing_pad: u32,
+}
+
+impl Trampolines {
+    /// Emits them all.
+    pub fn emit() -> Trampolines {
+        let mut asm = Assembler::new();
+        let direct = std::array::from_fn(|ints| {
+            [ResultClass::Int, ResultClass::FloatOrNone].map(|class| direct(&mut asm, ints, class))
+        });
+        let indirect = indirect(&mut asm);
+        let (raise_trap, landing_pad) = raise_trap(&mut asm);
+        Trampolines { bytes: asm.buf.bytes().to_vec(), direct, indirect, raise_trap, landing_pad }
+    }
+}
+
+fn start(asm: &mut Assembler) -> u32 {
+    asm.buf.align(16, 0xcc);
+    asm.offset()
+}
+
+fn push_frame(asm: &mut Assembler) {
+    asm.push_r(Gpr::Rbp);
+    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+    for saved in SAVED {
+        asm.push_r(saved);
+    }
+}
+
+fn pop_frame_and_return(asm: &mut Assembler) {
+    for saved in SAVED.into_iter().rev() {
+        asm.pop_r(saved);
+    }
+    asm.pop_r(Gpr::Rbp);
+    asm.ret();
+}
+
+/// Notes this entry as the thread's innermost. Clobbers rax; needs [`VMCTX`]. The caller emits what
+/// this returns behind its own return.
+fn enter(asm: &mut Assembler) -> Nested {
+    let (nested, entered) = (asm.new_label(), asm.new_label());
+    let entry_sp = Mem::base(Gpr::Rax, ENTRY_SP);
+    asm.mov_rm(Size::S64, Gpr::Rax, Mem::base(VMCTX, THREAD));
+    // The branch, instead of pushing whatever is there, keeps a chain of loads and stores through
+    // this word from linking each call to the one before.
+    asm.alu_mi(Alu::Cmp, Size::S64, entry_sp, 0);
+    asm.jcc(Cond::Ne, nested);
+    asm.push_imm32(0);
+    asm.bind(entered);
+    asm.mov_mr(Size::S64, entry_sp, Gpr::Rsp);
+    Nested { nested, entered }
+}
+
+/// The part of [`enter`] for entries from a host function that wasm called: out of the way.
+struct Nested {
+    nested: Label,
+    entered: Label,
+}
+
+impl Nested {
+    fn emit(self, asm: &mut Assembler) {
+        asm.bind(self.nested);
+        asm.push_m(Mem::base(Gpr::Rax, ENTRY_SP));
+        asm.jmp(self.entered);
+    }
+}
+
+/// Makes the entry before this one the innermost again. Clobbers r11; needs [`VMCTX`].
+fn leave(asm: &mut Assembler) {
+    asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
+    asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
+}
+
+/// The entry for functions whose parameters all travel in registers, with at most one result.
+///
+/// The parameters are already where wasm code wants them. The context and the code follow them as
+/// two more integer parameters.
+fn direct(asm: &mut Assembler, ints: usize, class: ResultClass) -> u32 {
+    let at = start(asm);
+    push_frame(asm);
+    // Behind rbp and the return address lie the arguments that found no register.
+    let argument = |asm: &mut Assembler, index: usize, into: Gpr| match INT_PARAMS.get(index) {
+        Some(register) => asm.mov_rr(Size::S64, into, *register),
+        None => {
+            let offset = 16 + 8 * (index - INT_PARAMS.len()) as i32;
+            asm.mov_rm(Size::S64, into, Mem::base(Gpr::Rbp, offset));
+        }
+    };
+    argument(asm, ints, VMCTX);
+    argument(asm, ints + 1, Gpr::R11);
+    let nested = enter(asm);
+    asm.call_r(Gpr::R11);
+    leave(asm);
+    asm.zero(match class {
+        ResultClass::Int => Gpr::Rdx,
+        ResultClass::FloatOrNone => Gpr::Rax,
+    });
+    pop_frame_and_return(asm);
+    nested.emit(asm);
+    at
+}
+
+/// The entry for everything else: arguments come from a [`RegisterFile`], results go there.
+fn indirect(asm: &mut Assembler) -> u32 {
+    const FILE: Gpr = Gpr::Rdi;
+    let field = |base: Gpr, offset: usize| Mem::base(base, offset as i32);
+    let at = start(asm);
+    push_frame(asm);
+    asm.mov_rr(Size::S64, VMCTX, Gpr::Rsi);
+    asm.mov_rr(Size::S64, Gpr::R11, Gpr::Rdx);
+    let nested = enter(asm);
+    // Twice, to keep the stack aligned.
+    asm.push_r(FILE);
+    asm.push_r(FILE);
+    asm.mov_rm(Size::S64, Gpr::Rax, field(FILE, offset_of!(RegisterFile, stack)));
+    asm.mov_rm(Size::S64, Gpr::Rcx, field(FILE, offset_of!(RegisterFile, stack_words)));
+    let (next, done) = (asm.new_label(), asm.new_label());
+    asm.bind(next);
+    asm.test_rr(Size::S64, Gpr::Rcx, Gpr::Rcx);
+    asm.jcc_short(Cond::E, done);
+    asm.push_m(Mem::indexed(Gpr::Rax, Gpr::Rcx, Scale::X8, -8));
+    asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rcx, 1);
+    asm.jmp(next);
+    asm.bind(done);
+    for (i, xmm) in FLOAT_PARAMS.into_iter().enumerate() {
+        asm.movups_rm(xmm, field(FILE, offset_of!(RegisterFile, floats) + 16 * i));
+    }
+    // The file's own register last.
+    for (i, gpr) in INT_PARAMS.into_iter().enumerate().rev() {
+        asm.mov_rm(Size::S64, gpr, field(FILE, offset_of!(RegisterFile, ints) + 8 * i));
+    }
+    const _: () = assert!(INT_PARAMS[0] as u8 == FILE as u8);
+    asm.call_r(Gpr::R11);
+    // The callee has popped the stack arguments.
+    asm.pop_r(Gpr::R11);
+    asm.pop_r(Gpr::R11);
+    for (i, gpr) in INT_RESULTS.into_iter().enumerate() {
+        let slot = field(Gpr::R11, offset_of!(RegisterFile, int_results) + 8 * i);
+        asm.mov_mr(Size::S64, slot, gpr);
+    }
+    for (i, xmm) in FLOAT_RESULTS.into_iter().enumerate() {
+        asm.movups_mr(field(Gpr::R11, offset_of!(RegisterFile, float_results) + 16 * i), xmm);
+    }
+    leave(asm);
+    asm.zero(Gpr::Rax);
+    pop_frame_and_return(asm);
+    nested.emit(asm);
+    at
+}
+
+/// The routine that trap sites call, and behind it the landing pad: returns both offsets.
+fn raise_trap(asm: &mut Assembler) -> (u32, u32) {
+    let raise = start(asm);
+    // record_trap(vmctx, address of the trap site, frame pointer, stack pointer there)
+    asm.mov_rr(Size::S64, Gpr::Rdi, VMCTX);
+    asm.pop_r(Gpr::Rsi);
+    asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsi, RAISE_TRAP_LEN as i32);
+    asm.mov_rr(Size::S64, Gpr::Rdx, Gpr::Rbp);
+    asm.mov_rr(Size::S64, Gpr::Rcx, Gpr::Rsp);
+    asm.alu_ri(Alu::And, Size::S64, Gpr::Rsp, -16);
+    asm.call_m(Mem::base(VMCTX, RECORD_TRAP));
+
+    let landing_pad = asm.offset();
+    asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
+    asm.mov_rm(Size::S64, Gpr::Rsp, Mem::base(Gpr::R11, ENTRY_SP));
+    asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
+    // The status, wherever the entry's caller looks for it.
+    asm.mov_ri(Size::S32, Gpr::Rax, 1);
+    asm.mov_ri(Size::S32, Gpr::Rdx, 1);
+    pop_frame_and_return(asm);
+    (raise, landing_pad)
+}

@@ -1,0 +1,430 @@
+//! Everything that can go wrong, as data: loading, linking, finding an export, and trapping.
+//!
+//! This file owns the one table of trap codes with their messages. It imports nothing of the
+//! crate, so that every room may use it; types and names arrive here as text.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// One row a trap: the variant, its message. The message is the specification's wording where
+/// the specification has one, so that scripts which expect it can compare.
+macro_rules! trap_codes {
+    ($( $(#[$doc:meta])* $variant:ident = $code:literal, $message:literal; )*) => {
+        /// Why a guest stopped.
+        ///
+        /// The numbers are stable inside one build only: they travel from generated code to the
+        /// runtime and are never stored.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum TrapCode {
+            $( $(#[$doc])* $variant = $code, )*
+        }
+
+        impl TrapCode {
+            /// Every code, in the order of its number.
+            pub const ALL: &'static [TrapCode] = &[$(TrapCode::$variant),*];
+
+            /// The message, in the specification's words where it has some.
+            #[must_use]
+            pub const fn message(self) -> &'static str {
+                match self { $( TrapCode::$variant => $message, )* }
+            }
+
+            /// The inverse of `self as u8`; `None` for a number that is no code.
+            #[must_use]
+            pub const fn from_u8(code: u8) -> Option<TrapCode> {
+                match code { $( $code => Some(TrapCode::$variant), )* _ => None }
+            }
+        }
+    };
+}
+
+trap_codes! {
+    /// The `unreachable` operator was executed.
+    Unreachable = 1, "unreachable";
+    /// Integer division or remainder by zero.
+    IntegerDivideByZero = 2, "integer divide by zero";
+    /// The quotient of a signed division, or a float converted to an integer, does not fit.
+    IntegerOverflow = 3, "integer overflow";
+    /// A NaN was converted to an integer.
+    InvalidConversionToInteger = 4, "invalid conversion to integer";
+    /// The guest used up its stack, usually by endless recursion.
+    StackOverflow = 5, "call stack exhausted";
+    /// A load, a store or a bulk operation reached past the end of a memory.
+    MemoryOutOfBounds = 6, "out of bounds memory access";
+    /// An access reached past the end of a table.
+    TableOutOfBounds = 7, "out of bounds table access";
+    /// An indirect call named an element past the end of its table.
+    UndefinedElement = 8, "undefined element";
+    /// An indirect call met a null reference.
+    UninitializedElement = 9, "uninitialized element";
+    /// An indirect call met a function of another type.
+    IndirectCallTypeMismatch = 10, "indirect call type mismatch";
+    /// Machine code that was given to the engine, and that no tier compiled, faulted.
+    MachineFault = 11, "fault in hand-written machine code";
+}
+
+impl fmt::Display for TrapCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+/// One function activation in a wasm backtrace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub(crate) function: u32,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) offset: Option<u32>,
+}
+
+impl Frame {
+    /// The function's index in its module, imports counted.
+    #[must_use]
+    pub fn function(&self) -> u32 {
+        self.function
+    }
+
+    /// The function's name from the name section, or else its first export name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Where in the binary module the operator stands that trapped or called: a byte offset from
+    /// the start of the module. For a text module it is the offset in the binary form of it.
+    #[must_use]
+    pub fn offset(&self) -> Option<u32> {
+        self.offset
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name} (function {})", self.function)?,
+            None => write!(f, "function {}", self.function)?,
+        }
+        match self.offset {
+            Some(offset) => write!(f, " at 0x{offset:x}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A guest stopped instead of returning. The instance stays usable.
+///
+/// Its `Display` is one line; [`Trap::backtrace`] has the activations.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Trap(Box<TrapInner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TrapInner {
+    code: TrapCode,
+    frames: Vec<Frame>,
+    omitted: bool,
+}
+
+impl Trap {
+    #[cold]
+    pub(crate) fn new(code: TrapCode, frames: Vec<Frame>, omitted: bool) -> Trap {
+        Trap(Box::new(TrapInner { code, frames, omitted }))
+    }
+
+    /// Why the guest stopped.
+    #[must_use]
+    pub fn code(&self) -> TrapCode {
+        self.0.code
+    }
+
+    /// The wasm functions that were active, innermost first.
+    #[must_use]
+    pub fn backtrace(&self) -> &[Frame] {
+        &self.0.frames
+    }
+
+    /// Whether more functions were active than [`Trap::backtrace`] holds, as after endless
+    /// recursion.
+    #[must_use]
+    pub fn is_backtrace_cut(&self) -> bool {
+        self.0.omitted
+    }
+
+    /// The byte offset in the binary module of the operator that trapped.
+    #[must_use]
+    pub fn offset(&self) -> Option<u32> {
+        self.0.frames.first().and_then(Frame::offset)
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "wasm trap: {}", self.0.code)?;
+        match self.0.frames.first() {
+            Some(frame) => write!(f, " in {frame}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trap")
+            .field("code", &self.0.code)
+            .field("backtrace", &self.0.frames)
+            .field("cut", &self.0.omitted)
+            .finish()
+    }
+}
+
+impl std::error::Error for Trap {}
+
+/// A module could not be loaded.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The text format did not parse. The message has line, column and an excerpt.
+    Text {
+        /// The whole message, over several lines.
+        message: String,
+    },
+    /// The input is neither a binary module nor acceptable text.
+    NotAModule {
+        /// What was found instead.
+        message: String,
+    },
+    /// The binary is malformed, or well-formed and invalid.
+    Invalid {
+        /// What is wrong.
+        message: String,
+        /// Byte offset from the start of the binary module.
+        offset: u64,
+    },
+    /// The module is valid but uses what this engine or tier does not do.
+    Unsupported {
+        /// What it uses: an operator such as `` operator `v128.load` ``, or a section.
+        what: String,
+        /// The function's index and name, if it is inside one.
+        function: Option<(u32, Option<Arc<str>>)>,
+        /// Byte offset from the start of the binary module.
+        offset: u64,
+    },
+    /// The module is larger than the engine allows.
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much the module asks for.
+        actual: u64,
+        /// How much is allowed.
+        limit: u64,
+    },
+    /// A function could not be compiled, through no fault of the module.
+    Compile {
+        /// The function's index.
+        function: u32,
+        /// What the compiler said.
+        message: String,
+    },
+    /// The operating system gave no memory for the code.
+    CodeMemory(std::io::Error),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Text { message } | LoadError::NotAModule { message } => f.write_str(message),
+            LoadError::Invalid { message, offset } => {
+                write!(f, "invalid module: {message} (at byte offset 0x{offset:x})")
+            }
+            LoadError::Unsupported { what, function, offset } => {
+                write!(f, "not supported: {what}")?;
+                match function {
+                    Some((index, Some(name))) => write!(f, " in function {index} ({name})")?,
+                    Some((index, None)) => write!(f, " in function {index}")?,
+                    None => {}
+                }
+                write!(f, " (at byte offset 0x{offset:x})")
+            }
+            LoadError::Limit { what, actual, limit } => {
+                write!(f, "too large: {what} is {actual}, and this engine allows {limit}")
+            }
+            LoadError::Compile { function, message } => {
+                write!(f, "function {function} could not be compiled: {message}")
+            }
+            LoadError::CodeMemory(error) => {
+                write!(f, "no memory for the module's code: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LoadError::CodeMemory(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// An instance could not be made from a module.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The module imports something that was not provided.
+    MissingImport {
+        /// The import's module name.
+        module: String,
+        /// The import's field name.
+        name: String,
+        /// The type that it must have.
+        expected: String,
+    },
+    /// The module's start function trapped.
+    Start(Trap),
+    /// The operating system refused something that an instance needs.
+    Resources(std::io::Error),
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkError::MissingImport { module, name, expected } => {
+                write!(f, "missing import: `{module}` `{name}` ({expected}) was not provided")
+            }
+            LinkError::Start(trap) => write!(f, "the start function failed: {trap}"),
+            LinkError::Resources(error) => write!(f, "no resources for an instance: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LinkError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LinkError::Start(trap) => Some(trap),
+            LinkError::Resources(error) => Some(error),
+            LinkError::MissingImport { .. } => None,
+        }
+    }
+}
+
+/// An export is not there, or is not what the caller takes it for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// Nothing is exported under that name.
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// The names of the functions that are exported, in the module's order.
+        functions: Vec<String>,
+    },
+    /// The export exists but is a memory, table, global or tag.
+    NotAFunction {
+        /// The name that was asked for.
+        name: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// The function has another signature.
+    Signature {
+        /// The name that was asked for.
+        name: String,
+        /// The signature that the caller gave.
+        expected: String,
+        /// The signature that the function has.
+        actual: String,
+    },
+}
+
+impl fmt::Display for ExportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExportError::Unknown { name, functions } if functions.is_empty() => {
+                write!(f, "no export `{name}`: the module exports no function")
+            }
+            ExportError::Unknown { name, functions } => {
+                // A module may export thousands: name a few, count the rest.
+                const SHOWN: usize = 12;
+                write!(f, "no export `{name}`; the exported functions are ")?;
+                for (i, function) in functions.iter().take(SHOWN).enumerate() {
+                    let comma = if i == 0 { "" } else { ", " };
+                    write!(f, "{comma}`{function}`")?;
+                }
+                match functions.len().checked_sub(SHOWN) {
+                    Some(more) if more > 0 => write!(f, " and {more} more"),
+                    _ => Ok(()),
+                }
+            }
+            ExportError::NotAFunction { name, kind } => {
+                write!(f, "export `{name}` is a {kind}, not a function")
+            }
+            ExportError::Signature { name, expected, actual } => {
+                write!(f, "export `{name}` has the signature {actual}, not {expected}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ExportError {}
+
+/// Arguments of a dynamic call do not fit the function's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentError {
+    pub(crate) message: String,
+}
+
+impl fmt::Display for ArgumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ArgumentError {}
+
+/// Any error of this crate, for callers that pass them all on with `?`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A module could not be loaded.
+    Load(LoadError),
+    /// An instance could not be made.
+    Link(LinkError),
+    /// An export is not there or has another type.
+    Export(ExportError),
+    /// The arguments of a dynamic call do not fit.
+    Arguments(ArgumentError),
+    /// The guest trapped.
+    Trap(Trap),
+}
+
+macro_rules! error_from {
+    ($($variant:ident($ty:ty)),*) => {
+        $(impl From<$ty> for Error {
+            fn from(error: $ty) -> Error {
+                Error::$variant(error)
+            }
+        })*
+
+        impl fmt::Display for Error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self { $(Error::$variant(error) => error.fmt(f)),* }
+            }
+        }
+
+        impl std::error::Error for Error {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                match self { $(Error::$variant(error) => error.source()),* }
+            }
+        }
+    };
+}
+
+error_from!(
+    Load(LoadError),
+    Link(LinkError),
+    Export(ExportError),
+    Arguments(ArgumentError),
+    Trap(Trap)
+);

@@ -1,0 +1,214 @@
+//! One walk over a body that validates it and collects what a compiler wants to know beforehand.
+//!
+//! Refuses invalid bodies. The facts are hints about cost: a compiler may ignore them and stay
+//! correct, except for `makes_calls`, which is exact.
+
+use wasmparser::{
+    BinaryReader, BlockType, FuncValidatorAllocations, OperatorsReader, VisitOperator,
+    VisitSimdOperator,
+};
+
+use super::ValType;
+use super::load::{Body, invalid};
+use crate::error::LoadError;
+
+/// What the validating walk saw of one function.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    /// The types of the locals, parameters first.
+    pub locals: Vec<ValType>,
+    /// For each local how often it is read or written, each use weighted by [`LOOP_WEIGHT`] to
+    /// the power of its loop depth.
+    pub uses: Vec<u32>,
+    /// Whether any call operator occurs, reachable or not.
+    pub makes_calls: bool,
+    /// Whether any integer division or remainder occurs.
+    pub divides: bool,
+    /// Whether any shift occurs.
+    pub shifts: bool,
+    /// Whether any rotation occurs.
+    pub rotates: bool,
+    /// For each open block, outermost first, whether it is a loop; filled while walking.
+    open: Vec<bool>,
+    /// How many of `open` are loops.
+    loop_depth: u32,
+    /// What a use counts at this point.
+    weight: u32,
+}
+
+/// How many times a loop's body is taken to run, for weighing uses.
+const LOOP_WEIGHT: u32 = 8;
+/// Deeper nesting than this weighs no more.
+const MAX_WEIGHED_DEPTH: u32 = 4;
+
+impl Facts {
+    fn reset(&mut self) {
+        self.locals.clear();
+        self.uses.clear();
+        self.makes_calls = false;
+        self.divides = false;
+        self.shifts = false;
+        self.rotates = false;
+        self.open.clear();
+        self.loop_depth = 0;
+        self.weight = 1;
+    }
+
+    fn use_of(&mut self, local: u32) {
+        // Validation has seen the index to be in range before this runs.
+        let uses = &mut self.uses[local as usize];
+        *uses = uses.saturating_add(self.weight);
+    }
+
+    fn open(&mut self, is_loop: bool) {
+        self.open.push(is_loop);
+        self.set_loop_depth(self.loop_depth + u32::from(is_loop));
+    }
+
+    fn close(&mut self) {
+        // The function's own `end` closes what was never opened here.
+        let was_loop = self.open.pop().unwrap_or(false);
+        self.set_loop_depth(self.loop_depth - u32::from(was_loop));
+    }
+
+    fn set_loop_depth(&mut self, depth: u32) {
+        self.loop_depth = depth;
+        self.weight = LOOP_WEIGHT.pow(depth.min(MAX_WEIGHED_DEPTH));
+    }
+}
+
+/// What validation needs and can be used again for the next body.
+#[derive(Default)]
+pub(crate) struct Validation {
+    allocations: FuncValidatorAllocations,
+    pub facts: Facts,
+}
+
+/// A body that has been validated: the only thing that a compiler accepts.
+pub(crate) struct ValidBody<'a> {
+    /// The function's index, imports counted.
+    pub function: u32,
+    operators: BinaryReader<'a>,
+}
+
+impl<'a> ValidBody<'a> {
+    /// The operators from the first to the function's `end`. Offsets are those of the module.
+    pub fn operators(&self) -> OperatorsReader<'a> {
+        OperatorsReader::new(self.operators.clone())
+    }
+}
+
+impl<'a> Body<'a> {
+    /// Validates the body and leaves its facts in `validation`.
+    pub fn validate(self, validation: &mut Validation) -> Result<ValidBody<'a>, LoadError> {
+        let Validation { allocations, facts } = validation;
+        facts.reset();
+        let mut validator = self.to_validate.into_validator(std::mem::take(allocations));
+        let mut reader = self.body.get_binary_reader();
+        validator.read_locals(&mut reader).map_err(invalid)?;
+        for local in 0..validator.len_locals() {
+            let ty = validator.get_local_type(local).and_then(ValType::from_wasmparser);
+            facts.locals.push(ty.expect("a type of WebAssembly 2.0"));
+        }
+        facts.uses.resize(facts.locals.len(), 0);
+
+        let operators = reader.clone();
+        let mut ops = OperatorsReader::new(reader);
+        while !ops.eof() {
+            let offset = ops.original_position();
+            ops.visit_operator(&mut ValidateAndNote {
+                validator: validator.simd_visitor(offset),
+                facts,
+            })
+            .and_then(|result| result)
+            .map_err(invalid)?;
+        }
+        ops.finish().map_err(invalid)?;
+        *allocations = validator.into_allocations();
+        Ok(ValidBody { function: self.function, operators })
+    }
+}
+
+/// Validates each operator, then notes those that [`Facts`] are made of.
+struct ValidateAndNote<'f, V> {
+    validator: V,
+    facts: &'f mut Facts,
+}
+
+/// Forwards to the validator, then runs `note!` for the operators that have one.
+macro_rules! validate_and_note {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident $ann:tt)*) => {
+        $(
+            #[inline]
+            fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
+                validate_and_note!(@one self $op $visit $($($arg)*)?)
+            }
+        )*
+    };
+    (@one $self:ident LocalGet $visit:ident $index:ident) => { validate_and_note!(@local $self $visit $index) };
+    (@one $self:ident LocalSet $visit:ident $index:ident) => { validate_and_note!(@local $self $visit $index) };
+    (@one $self:ident LocalTee $visit:ident $index:ident) => { validate_and_note!(@local $self $visit $index) };
+    (@local $self:ident $visit:ident $index:ident) => {{
+        $self.validator.$visit($index)?;
+        $self.facts.use_of($index);
+        Ok(())
+    }};
+    (@one $self:ident Loop $visit:ident $ty:ident) => { validate_and_note!(@open $self $visit $ty true) };
+    (@one $self:ident Block $visit:ident $ty:ident) => { validate_and_note!(@open $self $visit $ty false) };
+    (@one $self:ident If $visit:ident $ty:ident) => { validate_and_note!(@open $self $visit $ty false) };
+    (@open $self:ident $visit:ident $ty:ident $is_loop:literal) => {{
+        let ty: BlockType = $ty;
+        $self.validator.$visit(ty)?;
+        $self.facts.open($is_loop);
+        Ok(())
+    }};
+    (@one $self:ident End $visit:ident) => {{
+        $self.validator.$visit()?;
+        $self.facts.close();
+        Ok(())
+    }};
+    (@one $self:ident Call $visit:ident $index:ident) => {{
+        $self.facts.makes_calls = true;
+        $self.validator.$visit($index)
+    }};
+    (@one $self:ident CallIndirect $visit:ident $ty:ident $table:ident) => {{
+        $self.facts.makes_calls = true;
+        $self.validator.$visit($ty, $table)
+    }};
+    (@one $self:ident I32DivS $visit:ident) => { validate_and_note!(@note $self $visit divides) };
+    (@one $self:ident I32DivU $visit:ident) => { validate_and_note!(@note $self $visit divides) };
+    (@one $self:ident I32RemS $visit:ident) => { validate_and_note!(@note $self $visit divides) };
+    (@one $self:ident I32RemU $visit:ident) => { validate_and_note!(@note $self $visit divides) };
+    (@one $self:ident I64DivS $visit:ident) => { validate_and_note!(@note $self $visit divides) };
+    (@one $self:ident I64DivU $visit:ident) => { validate_and_note!(@note $self $visit divides) };
+    (@one $self:ident I64RemS $visit:ident) => { validate_and_note!(@note $self $visit divides) };
+    (@one $self:ident I64RemU $visit:ident) => { validate_and_note!(@note $self $visit divides) };
+    (@one $self:ident I32Shl $visit:ident) => { validate_and_note!(@note $self $visit shifts) };
+    (@one $self:ident I32ShrS $visit:ident) => { validate_and_note!(@note $self $visit shifts) };
+    (@one $self:ident I32ShrU $visit:ident) => { validate_and_note!(@note $self $visit shifts) };
+    (@one $self:ident I64Shl $visit:ident) => { validate_and_note!(@note $self $visit shifts) };
+    (@one $self:ident I64ShrS $visit:ident) => { validate_and_note!(@note $self $visit shifts) };
+    (@one $self:ident I64ShrU $visit:ident) => { validate_and_note!(@note $self $visit shifts) };
+    (@one $self:ident I32Rotl $visit:ident) => { validate_and_note!(@note $self $visit rotates) };
+    (@one $self:ident I32Rotr $visit:ident) => { validate_and_note!(@note $self $visit rotates) };
+    (@one $self:ident I64Rotl $visit:ident) => { validate_and_note!(@note $self $visit rotates) };
+    (@one $self:ident I64Rotr $visit:ident) => { validate_and_note!(@note $self $visit rotates) };
+    (@note $self:ident $visit:ident $fact:ident) => {{
+        $self.facts.$fact = true;
+        $self.validator.$visit()
+    }};
+    (@one $self:ident $op:ident $visit:ident $($arg:ident)*) => { $self.validator.$visit($($arg),*) };
+}
+
+impl<'a, V> VisitOperator<'a> for ValidateAndNote<'_, V>
+where
+    V: VisitSimdOperator<'a, Output = wasmparser::Result<()>>,
+{
+    type Output = wasmparser::Result<()>;
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
+        self.validator.simd_visitor()
+    }
+
+    wasmparser::for_each_visit_operator!(validate_and_note);
+}

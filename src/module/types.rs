@@ -1,0 +1,129 @@
+//! Value and function types, as the specification has them (§2.3 Types).
+
+use std::fmt;
+
+/// The type of a WebAssembly value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValType {
+    /// A 32-bit integer.
+    I32,
+    /// A 64-bit integer.
+    I64,
+    /// An IEEE 754 binary32 number.
+    F32,
+    /// An IEEE 754 binary64 number.
+    F64,
+    /// A 128-bit vector.
+    V128,
+    /// A nullable reference to a function.
+    FuncRef,
+    /// A nullable reference to something of the host.
+    ExternRef,
+}
+
+impl ValType {
+    /// The type's name in the text format.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            ValType::I32 => "i32",
+            ValType::I64 => "i64",
+            ValType::F32 => "f32",
+            ValType::F64 => "f64",
+            ValType::V128 => "v128",
+            ValType::FuncRef => "funcref",
+            ValType::ExternRef => "externref",
+        }
+    }
+
+    /// Whether a value of this type lives in a vector register.
+    pub(crate) const fn is_vector_class(self) -> bool {
+        matches!(self, ValType::F32 | ValType::F64 | ValType::V128)
+    }
+
+    /// The type of wasmparser's that means the same; `None` for one outside WebAssembly 2.0.
+    pub(crate) fn from_wasmparser(ty: wasmparser::ValType) -> Option<ValType> {
+        Some(match ty {
+            wasmparser::ValType::I32 => ValType::I32,
+            wasmparser::ValType::I64 => ValType::I64,
+            wasmparser::ValType::F32 => ValType::F32,
+            wasmparser::ValType::F64 => ValType::F64,
+            wasmparser::ValType::V128 => ValType::V128,
+            wasmparser::ValType::Ref(r) if r == wasmparser::RefType::FUNCREF => ValType::FuncRef,
+            wasmparser::ValType::Ref(r) if r == wasmparser::RefType::EXTERNREF => {
+                ValType::ExternRef
+            }
+            wasmparser::ValType::Ref(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for ValType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A function's signature. Displays as `(i32, i64) -> f64`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FuncType {
+    params: Box<[ValType]>,
+    results: Box<[ValType]>,
+}
+
+impl FuncType {
+    /// The signature with these parameters and results.
+    pub fn new(
+        params: impl IntoIterator<Item = ValType>,
+        results: impl IntoIterator<Item = ValType>,
+    ) -> FuncType {
+        FuncType { params: params.into_iter().collect(), results: results.into_iter().collect() }
+    }
+
+    /// The parameters' types.
+    #[must_use]
+    pub fn params(&self) -> &[ValType] {
+        &self.params
+    }
+
+    /// The results' types.
+    #[must_use]
+    pub fn results(&self) -> &[ValType] {
+        &self.results
+    }
+}
+
+impl fmt::Display for FuncType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, types: &[ValType]| {
+            f.write_str("(")?;
+            for (i, ty) in types.iter().enumerate() {
+                if i > 0 {
+                    f.write_str(", ")?;
+                }
+                f.write_str(ty.name())?;
+            }
+            f.write_str(")")
+        };
+        list(f, &self.params)?;
+        f.write_str(" -> ")?;
+        match &*self.results {
+            [one] => f.write_str(one.name()),
+            many => list(f, many),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_read_like_rust() {
+        use ValType::*;
+        assert_eq!(FuncType::new([I64], [I64]).to_string(), "(i64) -> i64");
+        assert_eq!(FuncType::new([], []).to_string(), "() -> ()");
+        assert_eq!(FuncType::new([I32, F32], [I32, F64]).to_string(), "(i32, f32) -> (i32, f64)");
+    }
+}

@@ -1,0 +1,192 @@
+//! Policy and what modules share: the tier, the memory for code, and workers that are used again.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use super::code::{CodeRegion, Draft};
+use super::trampolines;
+use crate::compile::{Backend, CompileOptions, CpuFeatures, Tier, Worker};
+use crate::error::LoadError;
+
+/// How much address space a region for code reserves. Nothing of it is memory until it is used.
+const REGION: usize = 256 << 20;
+/// How many idle workers an engine keeps.
+const IDLE_WORKERS: usize = 8;
+
+/// How modules are compiled, and the memory that their code lives in.
+///
+/// Cheap to clone; clones are the same engine. Engines are independent of each other. Most programs
+/// need none: [`Module::new`](crate::Module::new) uses [`Engine::default`].
+///
+/// ```
+/// use wasm_mini::{Engine, Module, Tier};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// for tier in Tier::available() {
+///     let engine = Engine::builder().tier(*tier).build()?;
+///     Module::with_engine(&engine, b"\0asm\x01\0\0\0")?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    tier: Tier,
+    timings: bool,
+    options: CompileOptions,
+    backend: OnceLock<Result<Backend, String>>,
+    regions: Mutex<Vec<Arc<CodeRegion>>>,
+    workers: Mutex<Vec<Worker>>,
+}
+
+impl Engine {
+    /// An engine that compiles with that tier.
+    ///
+    /// # Errors
+    ///
+    /// This build lacks the tier, the processor lacks SSE4.1, or the system has no memory for the
+    /// trampolines.
+    pub fn new(tier: Tier) -> io::Result<Engine> {
+        Engine::builder().tier(tier).build()
+    }
+
+    /// The settings of a new engine, to be changed before it is built.
+    #[must_use]
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder { tier: Tier::default(), timings: false, cpu: CpuFeatures::detect() }
+    }
+
+    /// The engine that [`Module::new`](crate::Module::new) uses: one for the process, made at the
+    /// first call.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Engine::new`].
+    pub fn shared() -> io::Result<&'static Engine> {
+        static SHARED: OnceLock<Engine> = OnceLock::new();
+        if let Some(engine) = SHARED.get() {
+            return Ok(engine);
+        }
+        let engine = Engine::builder().build()?;
+        Ok(SHARED.get_or_init(|| engine))
+    }
+
+    /// The tier that this engine compiles with.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.0.tier
+    }
+
+    pub(super) fn collects_timings(&self) -> bool {
+        self.0.timings
+    }
+
+    /// What the tier needs besides options, made at the first call.
+    pub(super) fn backend(&self) -> Result<&Backend, LoadError> {
+        let Inner { tier, options, backend, .. } = &*self.0;
+        match backend.get_or_init(|| Backend::new(*tier, options.cpu)) {
+            Ok(backend) => Ok(backend),
+            Err(message) => Err(LoadError::Compile { function: 0, message: message.clone() }),
+        }
+    }
+
+    /// Room for so much code, in a region that has it or in a new one.
+    pub(super) fn allocate_code(&self, len: usize) -> io::Result<Draft> {
+        let mut regions = self.0.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        regions.retain(|region| !region.is_frozen());
+        for region in regions.iter() {
+            if let Some(draft) = region.allocate(len) {
+                return draft;
+            }
+        }
+        let region = CodeRegion::reserve(REGION.max(len))?;
+        let draft = region.allocate(len).ok_or(io::ErrorKind::OutOfMemory)?;
+        regions.push(region);
+        draft
+    }
+
+    /// A worker, used before if there is one.
+    pub(super) fn worker(&self) -> Result<Worker, LoadError> {
+        let idle = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(worker) => Ok(worker),
+            None => Ok(Worker::new(self.backend()?, self.0.options)),
+        }
+    }
+
+    /// Gives a worker back.
+    pub(super) fn retire(&self, worker: Worker) {
+        let mut workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        if workers.len() < IDLE_WORKERS {
+            workers.push(worker);
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("tier", &self.0.tier).finish_non_exhaustive()
+    }
+}
+
+/// The settings of an [`Engine`] that is not built yet.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct EngineBuilder {
+    tier: Tier,
+    timings: bool,
+    cpu: CpuFeatures,
+}
+
+impl EngineBuilder {
+    /// Which compiler to use. By default Cranelift, or the baseline compiler where Cranelift is
+    /// not built in.
+    pub fn tier(mut self, tier: Tier) -> EngineBuilder {
+        self.tier = tier;
+        self
+    }
+
+    /// Whether modules tell how long each phase of their making took:
+    /// [`Module::timings`](crate::Module::timings). Off by default, because reading the clock takes
+    /// longer than compiling a small function.
+    pub fn timings(mut self, on: bool) -> EngineBuilder {
+        self.timings = on;
+        self
+    }
+
+    /// Compiles only for what every supported processor has: SSE4.1. For tests and for comparing.
+    pub fn portable_code(mut self) -> EngineBuilder {
+        self.cpu = CpuFeatures::FLOOR;
+        self
+    }
+
+    /// Makes the engine.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Engine::new`].
+    pub fn build(self) -> io::Result<Engine> {
+        let EngineBuilder { tier, timings, cpu } = self;
+        let refuse = |why: String| Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        if !Tier::available().contains(&tier) {
+            return refuse(format!(
+                "the {tier} tier is not in this build (cargo feature `{tier}`)"
+            ));
+        }
+        if !std::is_x86_feature_detected!("sse4.1") {
+            return refuse("this processor lacks SSE4.1".to_string());
+        }
+        trampolines::ensure()?;
+        Ok(Engine(Arc::new(Inner {
+            tier,
+            timings,
+            options: CompileOptions { cpu, record_operators: false },
+            backend: OnceLock::new(),
+            regions: Mutex::default(),
+            workers: Mutex::default(),
+        })))
+    }
+}

@@ -1,0 +1,314 @@
+//! A compiled module: from bytes through both compilers' common road to code that runs.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::code::CodeMemory;
+use super::code_map::CodeMap;
+use super::engine::Engine;
+use crate::compile::{Backend, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT};
+use crate::error::LoadError;
+use crate::module::{self, FuncType, ModuleInfo};
+
+/// The most machine code that a module may have: offsets and distances stay within 31 bits.
+const MAX_CODE: usize = 1 << 30;
+
+/// A validated and compiled module.
+///
+/// `Send + Sync` and cheap to clone: clones are the same module. Its code lives as long as the
+/// module, an instance of it, or a function taken from one.
+///
+/// ```
+/// let module = wasm_mini::Module::new(
+///     r#"(module (func (export "twice") (param i32) (result i32)
+///          (i32.mul (local.get 0) (i32.const 2))))"#,
+/// )?;
+/// let twice = module.exported_functions().next().expect("one export");
+/// assert_eq!((twice.name(), twice.ty().to_string()), ("twice", "(i32) -> i32".to_string()));
+/// # Ok::<(), wasm_mini::LoadError>(())
+/// ```
+#[derive(Clone)]
+pub struct Module(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub info: ModuleInfo,
+    pub map: CodeMap,
+    engine: Engine,
+    timings: Option<Timings>,
+}
+
+/// How long the phases of making a module took.
+///
+/// Operating-system noise included: take the least of several runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timings {
+    /// Text to binary, and the sections other than code.
+    pub parse: Duration,
+    /// Validating the function bodies.
+    pub validate: Duration,
+    /// Operators to machine code.
+    pub compile: Duration,
+    /// Placing the code, and connecting its calls.
+    pub link: Duration,
+    /// Making it executable.
+    pub publish: Duration,
+}
+
+/// Machine code for one function that no tier made.
+struct Foreign<'a> {
+    function: u32,
+    code: &'a [u8],
+}
+
+impl Module {
+    /// Loads a module in the binary or (with the feature `wat`) the text format: parses, validates
+    /// and compiles it, with the engine that all such modules share.
+    ///
+    /// # Errors
+    ///
+    /// The input is malformed, invalid, or beyond what the engine does; see [`LoadError`].
+    pub fn new(input: impl AsRef<[u8]>) -> Result<Module, LoadError> {
+        Module::with_engine(Engine::shared().map_err(LoadError::CodeMemory)?, input)
+    }
+
+    /// Like [`Module::new`], with an engine of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`].
+    pub fn with_engine(engine: &Engine, input: impl AsRef<[u8]>) -> Result<Module, LoadError> {
+        Module::load(engine, input.as_ref(), None)
+    }
+
+    /// Like [`Module::with_engine`], except that the function with this index (imports counted)
+    /// runs `code` instead of what the engine's tier makes of its body. For comparing hand-written
+    /// machine code with a compiler's.
+    ///
+    /// The function's parameters and results travel as in the System V convention for up to six
+    /// integers, eight floats and one result; r15 holds a pointer of the engine's and must not be
+    /// changed, nor may rbx, rbp and r12 to r14.
+    ///
+    /// # Safety
+    ///
+    /// `code` must be a complete function that follows that convention, touches no memory but its
+    /// own stack below rsp, and returns. A fault inside it usually surfaces as a trap with
+    /// [`TrapCode::MachineFault`](crate::TrapCode::MachineFault), but nothing else is checked.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::new`]; also if the module defines no function with that index.
+    pub unsafe fn with_machine_code(
+        engine: &Engine,
+        input: impl AsRef<[u8]>,
+        function: u32,
+        code: &[u8],
+    ) -> Result<Module, LoadError> {
+        Module::load(engine, input.as_ref(), Some(Foreign { function, code }))
+    }
+
+    fn load(
+        engine: &Engine,
+        input: &[u8],
+        foreign: Option<Foreign<'_>>,
+    ) -> Result<Module, LoadError> {
+        let mut clock = Clock::new(engine.collects_timings());
+        let binary = module::binary(input)?;
+        let loaded = module::load(&binary)?;
+        let info = loaded.info;
+        if let Some(Foreign { function, .. }) = foreign
+            && !(info.imported_functions..info.functions.len() as u32).contains(&function)
+        {
+            return Err(LoadError::NotAModule {
+                message: format!("the module defines no function {function} to replace"),
+            });
+        }
+        clock.lap(|timings| &mut timings.parse);
+
+        let mut code = CompiledCode::default();
+        code.functions.reserve(loaded.bodies.len());
+        let mut foreign_range = 0..0;
+        let mut worker = engine.worker()?;
+        for body in loaded.bodies {
+            let body = body.validate(&mut worker.validation)?;
+            clock.lap(|timings| &mut timings.validate);
+            match &foreign {
+                Some(foreign) if foreign.function == body.function => {
+                    foreign_range = foreign.append_to(&mut code);
+                }
+                _ => worker.compile(&info, &body, &mut code)?,
+            }
+            clock.lap(|timings| &mut timings.compile);
+            if code.bytes.len() > MAX_CODE {
+                let actual = code.bytes.len() as u64;
+                let what = "the size of the machine code, in bytes,";
+                return Err(LoadError::Limit { what, actual, limit: MAX_CODE as u64 });
+            }
+        }
+        engine.retire(worker);
+
+        let memory = link(engine, &info, &code, &mut clock)?;
+        let map = CodeMap {
+            code: memory,
+            functions: code.functions,
+            traps: code.traps,
+            calls: code.calls,
+            foreign: foreign_range,
+        };
+        Ok(Module(Arc::new(Inner { info, map, engine: engine.clone(), timings: clock.timings })))
+    }
+
+    /// The engine that compiled the module.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    /// The functions that the module exports, in its order.
+    pub fn exported_functions(&self) -> impl Iterator<Item = ExportedFunction<'_>> {
+        let info = &self.0.info;
+        info.exported_functions().map(move |(name, index)| ExportedFunction {
+            name,
+            index,
+            ty: info.function_type(index),
+        })
+    }
+
+    /// The machine code of the function with this index (imports counted); `None` for an imported
+    /// function and for an index past the last.
+    #[must_use]
+    pub fn code(&self, function: u32) -> Option<&[u8]> {
+        let defined = function.checked_sub(self.0.info.imported_functions)?;
+        let CompiledFunction { code: Range { start, end }, .. } =
+            self.0.map.functions.get(defined as usize)?;
+        self.0.map.code.bytes().get(*start as usize..*end as usize)
+    }
+
+    /// How long making the module took, if its engine collects timings.
+    #[must_use]
+    pub fn timings(&self) -> Option<Timings> {
+        self.0.timings
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("functions", &self.0.info.functions.len())
+            .field("code_bytes", &self.0.map.code.bytes().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A function that a module exports.
+#[derive(Clone, Copy, Debug)]
+pub struct ExportedFunction<'m> {
+    name: &'m str,
+    index: u32,
+    ty: &'m FuncType,
+}
+
+impl<'m> ExportedFunction<'m> {
+    /// The name it is exported under.
+    #[must_use]
+    pub fn name(&self) -> &'m str {
+        self.name
+    }
+
+    /// Its index in the module, imports counted.
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Its signature.
+    #[must_use]
+    pub fn ty(&self) -> &'m FuncType {
+        self.ty
+    }
+}
+
+/// Checks that the input is a valid module that this engine could compile, without compiling it.
+///
+/// # Errors
+///
+/// As for [`Module::new`], except that operators which a tier does not support are not found.
+///
+/// ```
+/// assert!(wasm_mini::validate(b"\0asm\x01\0\0\0").is_ok());
+/// assert!(wasm_mini::validate(b"\0asm\x02\0\0\0").is_err());
+/// ```
+pub fn validate(input: impl AsRef<[u8]>) -> Result<(), LoadError> {
+    let binary = module::binary(input.as_ref())?;
+    let mut validation = module::Validation::default();
+    for body in module::load(&binary)?.bodies {
+        body.validate(&mut validation)?;
+    }
+    Ok(())
+}
+
+impl Foreign<'_> {
+    fn append_to(&self, out: &mut CompiledCode) -> Range<u32> {
+        out.bytes.resize(out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT), 0xcc);
+        let start = out.bytes.len() as u32;
+        out.bytes.extend_from_slice(self.code);
+        let code = start..out.bytes.len() as u32;
+        let function =
+            CompiledFunction { function: self.function, code: code.clone(), frameless: true };
+        out.functions.push(function);
+        code
+    }
+}
+
+/// Places the code in executable memory and connects its calls.
+fn link(
+    engine: &Engine,
+    info: &ModuleInfo,
+    code: &CompiledCode,
+    clock: &mut Clock,
+) -> Result<CodeMemory, LoadError> {
+    let mut draft = engine.allocate_code(code.bytes.len()).map_err(LoadError::CodeMemory)?;
+    match engine.backend()? {
+        #[cfg(feature = "cranelift")]
+        Backend::Cranelift(isa) => draft = super::jit::link(isa.clone(), info, code, draft)?,
+        #[cfg(feature = "baseline")]
+        Backend::Baseline => {
+            let bytes = draft.bytes_mut();
+            bytes.copy_from_slice(&code.bytes);
+            for relocation in &code.relocations {
+                let defined = (relocation.function - info.imported_functions) as usize;
+                let at = relocation.offset as usize;
+                // Distances in one module fit: its code is smaller than 2 GiB.
+                let distance = code.functions[defined].code.start as i64 - (at as i64 + 4);
+                bytes[at..at + 4].copy_from_slice(&(distance as i32).to_le_bytes());
+            }
+        }
+    }
+    clock.lap(|timings| &mut timings.link);
+    let memory = draft.publish().map_err(LoadError::CodeMemory)?;
+    clock.lap(|timings| &mut timings.publish);
+    Ok(memory)
+}
+
+/// Adds up the time of each phase, or does nothing.
+struct Clock {
+    last: Option<Instant>,
+    timings: Option<Timings>,
+}
+
+impl Clock {
+    fn new(on: bool) -> Clock {
+        Clock { last: on.then(Instant::now), timings: on.then(Timings::default) }
+    }
+
+    /// Counts the time since the last lap for a phase.
+    fn lap(&mut self, phase: impl FnOnce(&mut Timings) -> &mut Duration) {
+        if let (Some(last), Some(timings)) = (&mut self.last, &mut self.timings) {
+            let now = Instant::now();
+            *phase(timings) += now - *last;
+            *last = now;
+        }
+    }
+}

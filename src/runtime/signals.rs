@@ -1,0 +1,153 @@
+//! Faults in compiled code become traps; all other faults go where they went before.
+//!
+//! Owns the process's handlers for SIGSEGV, SIGBUS, SIGILL and SIGFPE, installed when the first
+//! instance is made. A fault is ours if its program counter lies in a region of compiled code and,
+//! in the module that [`VMCTX`](crate::compile::abi::VMCTX) leads to, at a known trap site. Everything else is passed to the
+//! handler that was there before, so that other libraries and the debugger keep their signals.
+//!
+//! Everything here that runs in a handler is async-signal-safe: it takes no lock, allocates nothing
+//! and calls nothing that might.
+
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::ptr;
+use std::sync::OnceLock;
+
+use super::code_map::CodeMap;
+use super::regions;
+use super::thread::Thread;
+use super::{trampolines, trap};
+use crate::compile::abi::VmContext;
+use crate::error::TrapCode;
+
+const SIGNALS: [libc::c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
+
+/// What was installed before, in the order of [`SIGNALS`].
+static PREVIOUS: OnceLock<Result<[libc::sigaction; 4], i32>> = OnceLock::new();
+
+/// Installs the handlers if they are not there yet.
+pub(super) fn install() -> io::Result<()> {
+    match PREVIOUS.get_or_init(|| install_all().map_err(|error| error.raw_os_error().unwrap_or(0)))
+    {
+        Ok(_) => Ok(()),
+        Err(error) => Err(io::Error::from_raw_os_error(*error)),
+    }
+}
+
+fn install_all() -> io::Result<[libc::sigaction; 4]> {
+    // A fault between two of these finds no previous handlers yet, and is taken as the default.
+    let mut previous = [const { MaybeUninit::<libc::sigaction>::uninit() }; 4];
+    for (signal, previous) in SIGNALS.into_iter().zip(&mut previous) {
+        // SAFETY: all-zero is a valid `sigaction`, and the handler has the signature that
+        // SA_SIGINFO asks for.
+        unsafe {
+            let mut action: libc::sigaction = mem::zeroed();
+            action.sa_sigaction = handle as *const () as usize;
+            // On the alternate stack, for the guest may have used up its own. Not masked while it
+            // runs, so that a fault in a previous handler is seen by that library as before.
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+            libc::sigemptyset(&mut action.sa_mask);
+            if libc::sigaction(signal, &action, previous.as_mut_ptr()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    // SAFETY: every call above succeeded and wrote its entry.
+    Ok(previous.map(|action| unsafe { action.assume_init() }))
+}
+
+extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo and a valid ucontext, which live
+    // until the handler returns and which nobody else uses meanwhile.
+    let handled = unsafe {
+        let fault = if matches!(signal, libc::SIGSEGV | libc::SIGBUS) {
+            Some((*info).si_addr() as usize)
+        } else {
+            None
+        };
+        raise(fault, &mut *context.cast::<libc::ucontext_t>())
+    };
+    if !handled {
+        // SAFETY: these are the arguments that the kernel passed.
+        unsafe { pass_on(signal, info, context) };
+    }
+}
+
+/// If the fault is a guest's, records the trap and makes the context resume at the landing pad.
+///
+/// `fault` is the address that could not be accessed, for signals that have one.
+///
+/// # Safety
+///
+/// `context` is that of a fault on the calling thread.
+unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
+    let registers = &mut context.uc_mcontext.gregs;
+    let register = |index: libc::c_int| registers[index as usize] as usize;
+    let pc = register(libc::REG_RIP);
+    if !regions::contain(pc) {
+        return false;
+    }
+    let vmctx = register(libc::REG_R15) as *const VmContext;
+    if vmctx.is_null() || !vmctx.is_aligned() {
+        return false;
+    }
+    // SAFETY: code in these regions only runs with the context of a live instance in r15: the entry
+    // trampolines, which put it there, live elsewhere. The instance keeps the module's code map and
+    // the thread's state alive.
+    let (map, thread) = unsafe {
+        let vmctx = &*vmctx;
+        (&*vmctx.module.cast::<CodeMap>(), vmctx.thread.cast::<Thread>())
+    };
+    let Some(offset) = map.offset_of(pc) else { return false };
+    let code = match (map.trap_at(offset), fault) {
+        (Some(site), _) => site.code,
+        // A frame that reached past the end of the stack before its check, or without one.
+        // SAFETY: as above; nothing else refers to the thread's state while its guest runs.
+        (None, Some(address)) if unsafe { (*thread).is_past_stack_limit(address) } => {
+            TrapCode::StackOverflow
+        }
+        (None, _) if map.is_foreign(offset) => TrapCode::MachineFault,
+        (None, _) => return false,
+    };
+    let (frame_pointer, stack_pointer) = (register(libc::REG_RBP), register(libc::REG_RSP));
+    // SAFETY: the guest is stopped at `pc` with these registers, under this map and thread.
+    unsafe { trap::record(thread, map, code, pc, frame_pointer, stack_pointer) };
+    registers[libc::REG_RIP as usize] = trampolines::landing_pad() as i64;
+    true
+}
+
+/// Does what would have happened without our handler.
+///
+/// # Safety
+///
+/// The arguments are those that the kernel passed to the handler.
+unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    let previous =
+        PREVIOUS.get().and_then(|previous| previous.as_ref().ok()).and_then(|previous| {
+            let index = SIGNALS.iter().position(|known| *known == signal)?;
+            Some(&previous[index])
+        });
+    // SAFETY: the previous action was installed by someone for this signal, so its function may be
+    // called with what the kernel passed, in the form that its flags name. Putting the default
+    // action back and returning repeats the fault, which then ends the process as it would have.
+    unsafe {
+        match previous {
+            Some(action) if action.sa_sigaction == libc::SIG_IGN => {}
+            Some(action) if action.sa_sigaction != libc::SIG_DFL => {
+                if action.sa_flags & libc::SA_SIGINFO != 0 {
+                    type Handler =
+                        extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+                    mem::transmute::<usize, Handler>(action.sa_sigaction)(signal, info, context);
+                } else {
+                    type Handler = extern "C" fn(libc::c_int);
+                    mem::transmute::<usize, Handler>(action.sa_sigaction)(signal);
+                }
+            }
+            _ => {
+                let mut default: libc::sigaction = mem::zeroed();
+                default.sa_sigaction = libc::SIG_DFL;
+                libc::sigaction(signal, &default, ptr::null_mut());
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What the runtime keeps for each thread: the bounds of its stack, the innermost entry into wasm,
+//! the trap on its way out, and a stack for signal handlers.
+
+use std::cell::OnceCell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::ptr;
+use std::rc::Rc;
+
+use crate::compile::abi::ThreadState;
+use crate::error::TrapCode;
+
+/// What is left of a thread's stack for host functions and for the runtime when wasm has used up
+/// its share; half of the stack where that is less.
+const HOST_RESERVE: usize = 256 << 10;
+/// The size of the stack for signal handlers, and the least that is accepted from others.
+const SIGNAL_STACK: usize = 64 << 10;
+/// How many activations a backtrace holds.
+const MAX_FRAMES: usize = 64;
+
+/// A thread's state. Compiled code sees the first field.
+#[repr(C)]
+pub(super) struct Thread {
+    pub state: ThreadState,
+    /// The lowest address that wasm code may move its stack pointer to.
+    pub stack_limit: usize,
+    /// The thread's whole stack.
+    stack: Range<usize>,
+    pub trap: TrapRecord,
+}
+
+/// A trap between its site and the host's frame that returns it.
+pub(super) struct TrapRecord {
+    pub code: TrapCode,
+    /// The address of the trap site, then return addresses, innermost first.
+    pcs: [usize; MAX_FRAMES],
+    count: usize,
+    /// There were more than fit.
+    pub cut: bool,
+}
+
+impl TrapRecord {
+    /// Starts a record. Async-signal-safe, as is [`TrapRecord::push`].
+    pub fn start(&mut self, code: TrapCode) {
+        self.code = code;
+        self.count = 0;
+        self.cut = false;
+    }
+
+    /// Adds an activation; returns whether there is room for another.
+    pub fn push(&mut self, pc: usize) -> bool {
+        match self.pcs.get_mut(self.count) {
+            Some(slot) => {
+                *slot = pc;
+                self.count += 1;
+                true
+            }
+            None => {
+                self.cut = true;
+                false
+            }
+        }
+    }
+
+    pub fn pcs(&self) -> &[usize] {
+        &self.pcs[..self.count]
+    }
+}
+
+impl Thread {
+    /// The state of the calling thread, made at the first call.
+    pub fn current() -> io::Result<Rc<Thread>> {
+        thread_local! {
+            static CURRENT: OnceCell<(Rc<Thread>, Option<SignalStack>)> = const { OnceCell::new() };
+        }
+        CURRENT.with(|current| {
+            if let Some((thread, _)) = current.get() {
+                return Ok(thread.clone());
+            }
+            let signal_stack = SignalStack::install()?;
+            let stack = stack_bounds()?;
+            let reserve = HOST_RESERVE.min(stack.len() / 2);
+            let thread = Rc::new(Thread {
+                state: ThreadState { entry_sp: 0 },
+                stack_limit: stack.start + reserve,
+                stack,
+                trap: TrapRecord {
+                    code: TrapCode::Unreachable,
+                    pcs: [0; MAX_FRAMES],
+                    count: 0,
+                    cut: false,
+                },
+            });
+            Ok(current.get_or_init(|| (thread, signal_stack)).0.clone())
+        })
+    }
+
+    /// Whether the address is where the thread's stack ends: in its guard, or below the limit.
+    pub fn is_past_stack_limit(&self, address: usize) -> bool {
+        /// The kernel keeps this much below the main thread's stack; other threads' guards are
+        /// smaller.
+        const GUARD: usize = 1 << 20;
+        (self.stack.start.saturating_sub(GUARD)..self.stack_limit).contains(&address)
+    }
+
+    /// Whether the address lies on the thread's stack.
+    pub fn is_on_stack(&self, address: usize) -> bool {
+        self.stack.contains(&address)
+    }
+}
+
+/// The calling thread's stack, guard pages not counted.
+fn stack_bounds() -> io::Result<Range<usize>> {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let (mut start, mut size, mut guard) = (ptr::null_mut(), 0, 0);
+    // SAFETY: `pthread_getattr_np` initialises the attributes, which the getters then read into
+    // places of the right type; they are destroyed once, afterwards.
+    let error = unsafe {
+        let error = libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr());
+        if error == 0 {
+            libc::pthread_attr_getstack(attributes.as_ptr(), &mut start, &mut size);
+            libc::pthread_attr_getguardsize(attributes.as_ptr(), &mut guard);
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        }
+        error
+    };
+    if error != 0 {
+        return Err(io::Error::from_raw_os_error(error));
+    }
+    // Some C libraries count the guard as part of the stack: leaving it out twice is no harm.
+    let start = start as usize;
+    Ok(start + guard.min(size / 4)..start + size)
+}
+
+/// An alternate stack for signal handlers: a guest that has used up its stack cannot lend it.
+struct SignalStack {
+    memory: *mut libc::c_void,
+}
+
+impl SignalStack {
+    /// Gives the calling thread one, unless it has one that is large enough.
+    fn install() -> io::Result<Option<SignalStack>> {
+        let mut present = MaybeUninit::<libc::stack_t>::uninit();
+        // SAFETY: without a new stack, `sigaltstack` only writes the present one.
+        let present = unsafe {
+            if libc::sigaltstack(ptr::null(), present.as_mut_ptr()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            present.assume_init()
+        };
+        if present.ss_flags & libc::SS_DISABLE == 0 && present.ss_size >= SIGNAL_STACK {
+            return Ok(None);
+        }
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a fresh mapping touches nothing that exists.
+        let memory = unsafe { libc::mmap(ptr::null_mut(), SIGNAL_STACK, protection, flags, -1, 0) };
+        if memory == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = SignalStack { memory };
+        let new = libc::stack_t { ss_sp: memory, ss_flags: 0, ss_size: SIGNAL_STACK };
+        // SAFETY: the memory is ours and lives until `drop` takes it out of use.
+        if unsafe { libc::sigaltstack(&new, ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Some(stack))
+    }
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        let mut present = MaybeUninit::<libc::stack_t>::uninit();
+        // SAFETY: this runs on the thread that installed the stack, when the thread ends; no
+        // handler runs on it then. If someone has put another one in place, that one stays.
+        unsafe {
+            if libc::sigaltstack(ptr::null(), present.as_mut_ptr()) == 0
+                && present.assume_init().ss_sp == self.memory
+            {
+                let none = libc::stack_t {
+                    ss_sp: ptr::null_mut(),
+                    ss_flags: libc::SS_DISABLE,
+                    ss_size: SIGNAL_STACK,
+                };
+                libc::sigaltstack(&none, ptr::null_mut());
+            }
+            libc::munmap(self.memory, SIGNAL_STACK);
+        }
+    }
+}

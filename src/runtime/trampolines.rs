@@ -1,0 +1,72 @@
+//! The trampolines of [`crate::compile::trampoline`] in executable memory: one set per process.
+
+use std::io;
+use std::sync::OnceLock;
+
+use super::code::{CodeMemory, CodeRegion};
+use crate::compile::abi::VmContext;
+use crate::compile::trampoline::{MAX_DIRECT_INTS, RegisterFile, ResultClass, Trampolines};
+
+struct Published {
+    code: CodeMemory,
+    direct: [[u32; 2]; MAX_DIRECT_INTS + 1],
+    indirect: u32,
+    raise_trap: u32,
+    landing_pad: u32,
+}
+
+static PUBLISHED: OnceLock<Result<Published, i32>> = OnceLock::new();
+
+/// Emits and publishes the trampolines if they are not there yet.
+pub(super) fn ensure() -> io::Result<()> {
+    match PUBLISHED.get_or_init(|| publish().map_err(|e| e.raw_os_error().unwrap_or(0))) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(io::Error::from_raw_os_error(*error)),
+    }
+}
+
+fn publish() -> io::Result<Published> {
+    let Trampolines { bytes, direct, indirect, raise_trap, landing_pad } = Trampolines::emit();
+    let region = CodeRegion::for_trampolines()?;
+    let mut draft = region.allocate(bytes.len()).ok_or(io::ErrorKind::OutOfMemory)??;
+    draft.bytes_mut().copy_from_slice(&bytes);
+    Ok(Published { code: draft.publish()?, direct, indirect, raise_trap, landing_pad })
+}
+
+/// The address of something in the published trampolines. Takes no lock once they are there.
+fn address(offset: impl FnOnce(&Published) -> u32) -> usize {
+    match PUBLISHED.get() {
+        Some(Ok(published)) => published.code.address() + offset(published) as usize,
+        // Nothing runs before `ensure` has succeeded: every instance is made behind it.
+        _ => unreachable!("trampolines are published before the first instance"),
+    }
+}
+
+/// Calls code whose arguments a [`RegisterFile`] holds; returns the status, 0 unless it trapped.
+pub(super) type Indirect =
+    unsafe extern "sysv64" fn(*mut RegisterFile, *mut VmContext, *const u8) -> u64;
+
+/// The entry that takes everything from memory.
+pub(super) fn indirect() -> Indirect {
+    // SAFETY: the code at that address has this signature.
+    unsafe { std::mem::transmute::<usize, Indirect>(address(|t| t.indirect)) }
+}
+
+/// The address of the entry for so many integer parameters and that class of result.
+pub(super) fn direct(ints: usize, result: ResultClass) -> *const u8 {
+    let class = match result {
+        ResultClass::Int => 0,
+        ResultClass::FloatOrNone => 1,
+    };
+    address(|t| t.direct[ints][class]) as *const u8
+}
+
+/// The address for [`VmContext::raise_trap`].
+pub(super) fn raise_trap() -> usize {
+    address(|t| t.raise_trap)
+}
+
+/// Where a signal handler resumes after a trap. Async-signal-safe once an instance exists.
+pub(super) fn landing_pad() -> usize {
+    address(|t| t.landing_pad)
+}

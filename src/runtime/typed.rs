@@ -1,0 +1,267 @@
+//! Calls whose signature is known at compile time: checked once, then as direct as they can be.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::func::{Results, call_raw};
+use super::instance::{Export, Instance};
+use super::trampolines;
+use crate::compile::abi::{Signature, VmContext};
+use crate::compile::trampoline::{MAX_DIRECT_FLOATS, MAX_DIRECT_INTS, ResultClass};
+use crate::error::Trap;
+use crate::module::{FuncType, ValType};
+
+mod sealed {
+    pub trait Sealed {}
+}
+use sealed::Sealed;
+
+/// A Rust type that is a WebAssembly value: `i32`, `u32`, `i64`, `u64`, `f32`, `f64`. The unsigned
+/// types are views of the same bits.
+pub trait WasmTy: Copy + Sealed + 'static {
+    #[doc(hidden)]
+    const TYPE: ValType;
+    #[doc(hidden)]
+    fn to_raw(self) -> u64;
+    #[doc(hidden)]
+    fn from_raw(raw: u64) -> Self;
+}
+
+macro_rules! wasm_ty {
+    ($($ty:ty: $variant:ident, |$value:ident| $to:expr, |$raw:ident| $from:expr;)*) => {
+        $(impl Sealed for $ty {}
+        impl WasmTy for $ty {
+            const TYPE: ValType = ValType::$variant;
+            fn to_raw(self) -> u64 {
+                let $value = self;
+                $to
+            }
+            fn from_raw($raw: u64) -> Self {
+                $from
+            }
+        })*
+    };
+}
+
+wasm_ty! {
+    i32: I32, |v| u64::from(v as u32), |raw| raw as i32;
+    u32: I32, |v| u64::from(v), |raw| raw as u32;
+    i64: I64, |v| v as u64, |raw| raw as i64;
+    u64: I64, |v| v, |raw| raw;
+    f32: F32, |v| u64::from(v.to_bits()), |raw| f32::from_bits(raw as u32);
+    f64: F64, |v| v.to_bits(), |raw| f64::from_bits(raw);
+}
+
+/// What a function returns: nothing, one [`WasmTy`], or a tuple of two to twelve.
+pub trait WasmResults: Sealed + Sized + 'static {
+    #[doc(hidden)]
+    const TYPES: &'static [ValType];
+    /// What a direct entry returns besides the status: a value, or nothing.
+    #[doc(hidden)]
+    type Direct: Copy;
+    #[doc(hidden)]
+    fn from_direct(direct: Self::Direct) -> Self;
+    #[doc(hidden)]
+    fn from_raw(raw: impl FnMut(usize) -> u64) -> Self;
+}
+
+impl Sealed for () {}
+impl WasmResults for () {
+    const TYPES: &'static [ValType] = &[];
+    type Direct = ();
+    fn from_direct((): ()) {}
+    fn from_raw(_: impl FnMut(usize) -> u64) {}
+}
+
+impl<T: WasmTy> WasmResults for T {
+    const TYPES: &'static [ValType] = &[T::TYPE];
+    type Direct = T;
+    fn from_direct(direct: T) -> T {
+        direct
+    }
+    fn from_raw(mut raw: impl FnMut(usize) -> u64) -> T {
+        <T as WasmTy>::from_raw(raw(0))
+    }
+}
+
+/// A signature: a function type such as `fn(i64, f64) -> i32`, for [`Instance::func`].
+pub trait WasmFn: Sealed + Sized + 'static {
+    /// The closure that [`Instance::func`] returns: `Box<dyn Fn(i64, f64) -> Result<i32, Trap>>`.
+    type Closure: 'static;
+    #[doc(hidden)]
+    const PARAMS: &'static [ValType];
+    #[doc(hidden)]
+    const RESULTS: &'static [ValType];
+    #[doc(hidden)]
+    fn into_closure(func: TypedFunc<Self>) -> Self::Closure;
+}
+
+/// An exported function of a known signature. Owns its instance.
+///
+/// [`TypedFunc::call`] takes the parameters as ordinary arguments.
+///
+/// ```
+/// use wasm_mini::{Imports, Instance, Module, TypedFunc};
+///
+/// let module = Module::new(r#"(module (func (export "add4") (param i64) (result i64)
+///     (i64.add (local.get 0) (i64.const 4))))"#)?;
+/// let instance = Instance::new(&module, &Imports::none())?;
+/// let add4: TypedFunc<fn(i64) -> i64> = instance.typed_func("add4")?;
+/// assert_eq!(add4.call(2)?, 6);
+/// # Ok::<(), wasm_mini::Error>(())
+/// ```
+pub struct TypedFunc<F> {
+    /// The direct entry for this signature; unused where there is none.
+    entry: *const u8,
+    code: *const u8,
+    vmctx: *mut VmContext,
+    instance: Instance,
+    signature: PhantomData<F>,
+}
+
+impl<F> Clone for TypedFunc<F> {
+    fn clone(&self) -> Self {
+        TypedFunc { instance: self.instance.clone(), ..*self }
+    }
+}
+
+impl<F: WasmFn> fmt::Debug for TypedFunc<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ty = FuncType::new(F::PARAMS.iter().copied(), F::RESULTS.iter().copied());
+        write!(f, "TypedFunc({ty})")
+    }
+}
+
+/// How many of the types travel in integer registers.
+const fn count_ints(types: &[ValType]) -> usize {
+    let (mut ints, mut i) = (0, 0);
+    while i < types.len() {
+        ints += !types[i].is_vector_class() as usize;
+        i += 1;
+    }
+    ints
+}
+
+/// Whether a signature has a direct entry: parameters in registers, at most one result.
+const fn is_direct(params: &[ValType], results: &[ValType]) -> bool {
+    let ints = count_ints(params);
+    ints <= MAX_DIRECT_INTS && params.len() - ints <= MAX_DIRECT_FLOATS && results.len() <= 1
+}
+
+impl<F: WasmFn> TypedFunc<F> {
+    pub(super) fn new(export: Export) -> TypedFunc<F> {
+        let Export { instance, code, .. } = export;
+        let class = match F::RESULTS {
+            [ty] if !ty.is_vector_class() => ResultClass::Int,
+            _ => ResultClass::FloatOrNone,
+        };
+        let entry = if is_direct(F::PARAMS, F::RESULTS) {
+            trampolines::direct(count_ints(F::PARAMS), class)
+        } else {
+            code
+        };
+        TypedFunc { entry, code, vmctx: instance.vmctx(), instance, signature: PhantomData }
+    }
+
+    /// The call for signatures without a direct entry.
+    fn call_indirect(&self, raw: &[u64]) -> Result<(Signature, Results), Trap> {
+        let ty = FuncType::new(F::PARAMS.iter().copied(), F::RESULTS.iter().copied());
+        let signature = Signature::of(&ty);
+        // SAFETY: the function's signature is `F`, and the caller passes an argument for each of
+        // its parameters.
+        let results =
+            unsafe { call_raw(&self.instance, self.code, &signature, raw.iter().copied()) };
+        match results {
+            Some(results) => Ok((signature, results)),
+            None => Err(self.instance.take_trap()),
+        }
+    }
+}
+
+/// What a direct entry returns: the result and the status, in the registers that the System V
+/// convention has for such a pair.
+#[repr(C)]
+struct Returned<T> {
+    result: T,
+    status: u64,
+}
+
+macro_rules! wasm_fn {
+    ($($param:ident)*) => {
+        impl<$($param: WasmTy,)* R: WasmResults> Sealed for fn($($param),*) -> R {}
+
+        impl<$($param: WasmTy,)* R: WasmResults> WasmFn for fn($($param),*) -> R {
+            type Closure = Box<dyn Fn($($param),*) -> Result<R, Trap>>;
+            const PARAMS: &'static [ValType] = &[$($param::TYPE),*];
+            const RESULTS: &'static [ValType] = R::TYPES;
+
+            #[allow(non_snake_case)]
+            fn into_closure(func: TypedFunc<Self>) -> Self::Closure {
+                Box::new(move |$($param),*| func.call($($param),*))
+            }
+        }
+
+        impl<$($param: WasmTy,)* R: WasmResults> TypedFunc<fn($($param),*) -> R> {
+            /// Calls the function.
+            ///
+            /// # Errors
+            ///
+            /// The guest trapped. It can be called again.
+            #[inline]
+            #[allow(non_snake_case, clippy::too_many_arguments)]
+            pub fn call(&self, $($param: $param),*) -> Result<R, Trap> {
+                if const { is_direct(&[$($param::TYPE),*], R::TYPES) } {
+                    type Entry<$($param,)* Direct> =
+                        unsafe extern "sysv64" fn($($param,)* *mut VmContext, *const u8) -> Returned<Direct>;
+                    // SAFETY: `TypedFunc::new` chose the entry for just this signature, which
+                    // `typed_func` compared with the function's; the entry's own convention is that
+                    // of the type given here. The instance, which `self` keeps alive, owns the
+                    // context and the code, and is on its thread.
+                    let returned = unsafe {
+                        let entry = std::mem::transmute::<*const u8, Entry<$($param,)* R::Direct>>(self.entry);
+                        entry($($param,)* self.vmctx, self.code)
+                    };
+                    if returned.status == 0 {
+                        Ok(R::from_direct(returned.result))
+                    } else {
+                        Err(self.instance.take_trap())
+                    }
+                } else {
+                    let (signature, results) = self.call_indirect(&[$($param.to_raw()),*])?;
+                    Ok(R::from_raw(|i| results.get(signature.results[i])))
+                }
+            }
+        }
+    };
+}
+
+macro_rules! wasm_results {
+    ($($result:ident)*) => {
+        impl<$($result: WasmTy),*> Sealed for ($($result,)*) {}
+
+        impl<$($result: WasmTy),*> WasmResults for ($($result,)*) {
+            const TYPES: &'static [ValType] = &[$($result::TYPE),*];
+            type Direct = ();
+            fn from_direct((): ()) -> Self {
+                unreachable!("several results never come from a direct entry")
+            }
+            fn from_raw(mut raw: impl FnMut(usize) -> u64) -> Self {
+                let mut next = 0..;
+                ($(<$result as WasmTy>::from_raw(raw(next.next().unwrap_or(0))),)*)
+            }
+        }
+    };
+}
+
+/// Calls the macro with no names, with one, and so on; those of `@` only from two on.
+macro_rules! each_arity {
+    ($macro:ident: $($name:ident)*) => { each_arity!(@ $macro [] $($name)*); };
+    (@ $macro:ident [$($done:ident)*]) => { $macro!($($done)*); };
+    (@ $macro:ident [$($done:ident)*] $next:ident $($rest:ident)*) => {
+        $macro!($($done)*);
+        each_arity!(@ $macro [$($done)* $next] $($rest)*);
+    };
+}
+
+each_arity!(wasm_fn: A B C D E F G H I J K L);
+each_arity!(@ wasm_results [A B] C D E F G H I J K L);

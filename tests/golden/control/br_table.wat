@@ -1,0 +1,10 @@
+;; Few targets are compared one by one, many go through a table.
+(module
+  (func $few (param i32) (result i32)
+    (block $a (block $b (br_table $a $b (local.get 0))) (return (i32.const 10)))
+    (i32.const 20))
+  (func $many (param i32) (result i32)
+    (block $a (block $b (block $c
+      (br_table $a $b $c $a $b $c $a $b $c $a (local.get 0)))
+      (return (i32.const 1))) (return (i32.const 2)))
+    (i32.const 3)))
