@@ -66,12 +66,18 @@ pub(crate) const MAX_DIRECT_INTS: usize = INT_PARAMS.len();
 /// The most float parameters that a direct entry takes.
 pub(crate) const MAX_DIRECT_FLOATS: usize = FLOAT_PARAMS.len();
 
+/// Offsets of direct entries, by number of integer parameters, then by [`ResultClass`].
+pub(crate) type DirectEntries = [[u32; 2]; MAX_DIRECT_INTS + 1];
+
 /// The trampolines' code, and where each starts in it.
 pub(crate) struct Trampolines {
     pub bytes: Vec<u8>,
-    /// `extern "sysv64" fn(parameters…, *mut VmContext, code) -> { result, status: u64 }` by number
-    /// of integer parameters, then by [`ResultClass`]. A status other than 0 means a trap.
-    pub direct: [[u32; 2]; MAX_DIRECT_INTS + 1],
+    /// `extern "sysv64" fn(parameters…, *mut VmContext, code) -> { result, status: u64 }`. A status
+    /// other than 0 means a trap.
+    pub direct: DirectEntries,
+    /// The same for functions that cannot trap, call nobody and end soon: nothing to save, nowhere
+    /// to land, and a context that nobody reads.
+    pub plain: DirectEntries,
     /// `extern "sysv64" fn(*mut RegisterFile, *mut VmContext, code) -> u64`, the status.
     pub indirect: u32,
     /// What [`RAISE_TRAP`](super::abi::RAISE_TRAP) holds the address of.
@@ -84,12 +90,14 @@ impl Trampolines {
     /// Emits them all.
     pub fn emit() -> Trampolines {
         let mut asm = Assembler::new();
-        let direct = std::array::from_fn(|ints| {
-            [ResultClass::Int, ResultClass::FloatOrNone].map(|class| direct(&mut asm, ints, class))
-        });
+        const CLASSES: [ResultClass; 2] = [ResultClass::Int, ResultClass::FloatOrNone];
+        let direct =
+            std::array::from_fn(|ints| CLASSES.map(|class| direct(&mut asm, ints, class)));
+        let plain = std::array::from_fn(|ints| CLASSES.map(|class| plain(&mut asm, ints, class)));
         let indirect = indirect(&mut asm);
         let (raise_trap, landing_pad) = raise_trap(&mut asm);
-        Trampolines { bytes: asm.buf.bytes().to_vec(), direct, indirect, raise_trap, landing_pad }
+        let bytes = asm.buf.bytes().to_vec();
+        Trampolines { bytes, direct, plain, indirect, raise_trap, landing_pad }
     }
 }
 
@@ -170,12 +178,34 @@ fn direct(asm: &mut Assembler, ints: usize, class: ResultClass) -> u32 {
     let nested = enter(asm);
     asm.call_r(Gpr::R11);
     leave(asm);
-    asm.zero(match class {
-        ResultClass::Int => Gpr::Rdx,
-        ResultClass::FloatOrNone => Gpr::Rax,
-    });
+    asm.zero(status_register(class));
     pop_frame_and_return(asm);
     nested.emit(asm);
+    at
+}
+
+fn status_register(class: ResultClass) -> Gpr {
+    match class {
+        ResultClass::Int => Gpr::Rdx,
+        ResultClass::FloatOrNone => Gpr::Rax,
+    }
+}
+
+/// Like [`direct`], for functions that need nothing from it but the status.
+fn plain(asm: &mut Assembler, ints: usize, class: ResultClass) -> u32 {
+    let at = start(asm);
+    asm.push_r(Gpr::Rbp);
+    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+    match INT_PARAMS.get(ints + 1) {
+        Some(code) => asm.call_r(*code),
+        None => {
+            let offset = 16 + 8 * (ints + 1 - INT_PARAMS.len()) as i32;
+            asm.call_m(Mem::base(Gpr::Rbp, offset));
+        }
+    }
+    asm.zero(status_register(class));
+    asm.pop_r(Gpr::Rbp);
+    asm.ret();
     at
 }
 

@@ -1,7 +1,7 @@
 //! One walk over a body that validates it and collects what a compiler wants to know beforehand.
 //!
 //! Refuses invalid bodies. The facts are hints about cost: a compiler may ignore them and stay
-//! correct, except for `makes_calls`, which is exact.
+//! correct, except for `makes_calls` and `has_loops`, which are exact.
 
 use wasmparser::{
     BinaryReader, BlockType, FuncValidatorAllocations, OperatorsReader, VisitOperator,
@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     pub uses: Vec<u32>,
     /// Whether any call operator occurs, reachable or not.
     pub makes_calls: bool,
+    /// Whether any loop occurs, reachable or not.
+    pub has_loops: bool,
     /// Whether any integer division or remainder occurs.
     pub divides: bool,
     /// Whether any shift occurs.
@@ -46,6 +48,7 @@ impl Facts {
         self.locals.clear();
         self.uses.clear();
         self.makes_calls = false;
+        self.has_loops = false;
         self.divides = false;
         self.shifts = false;
         self.rotates = false;
@@ -62,6 +65,7 @@ impl Facts {
 
     fn open(&mut self, is_loop: bool) {
         self.open.push(is_loop);
+        self.has_loops |= is_loop;
         self.set_loop_depth(self.loop_depth + u32::from(is_loop));
     }
 
@@ -95,6 +99,11 @@ impl<'a> ValidBody<'a> {
     /// The operators from the first to the function's `end`. Offsets are those of the module.
     pub fn operators(&self) -> OperatorsReader<'a> {
         OperatorsReader::new(self.operators.clone())
+    }
+
+    /// The size of the operators in bytes.
+    pub fn len(&self) -> usize {
+        self.operators.bytes_remaining()
     }
 }
 

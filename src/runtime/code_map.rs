@@ -16,6 +16,9 @@ pub(super) struct CodeMap {
     pub traps: Vec<TrapSite>,
     /// By offset.
     pub calls: Vec<CallSite>,
+    /// For each of `functions`, whether it can be called without a landing pad: it cannot trap,
+    /// calls nobody, and ends soon.
+    pub plain: Vec<bool>,
     /// Code that no tier compiled.
     pub foreign: Range<u32>,
 }

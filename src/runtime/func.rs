@@ -35,7 +35,7 @@ pub struct Func {
 
 impl Func {
     pub(super) fn new(export: Export) -> Func {
-        let Export { instance, code, function } = export;
+        let Export { instance, code, function, .. } = export;
         let signature = Signature::of(instance.0.module.0.info.function_type(function));
         Func { instance, code, function, signature }
     }

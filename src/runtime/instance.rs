@@ -54,6 +54,8 @@ pub(super) struct Export {
     pub instance: Instance,
     pub code: *const u8,
     pub function: u32,
+    /// It needs no landing pad.
+    pub plain: bool,
 }
 
 impl Instance {
@@ -174,6 +176,7 @@ impl Instance {
             instance: self.clone(),
             code: module.map.address_of(defined) as *const u8,
             function,
+            plain: module.map.plain[defined],
         }
     }
 

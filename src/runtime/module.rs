@@ -10,7 +10,7 @@ use super::code_map::CodeMap;
 use super::engine::Engine;
 use crate::compile::{Backend, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT};
 use crate::error::LoadError;
-use crate::module::{self, FuncType, ModuleInfo};
+use crate::module::{self, Facts, FuncType, ModuleInfo, ValidBody};
 
 /// The most machine code that a module may have: offsets and distances stay within 31 bits.
 const MAX_CODE: usize = 1 << 30;
@@ -129,16 +129,23 @@ impl Module {
 
         let mut code = CompiledCode::default();
         code.functions.reserve(loaded.bodies.len());
+        let mut plain = Vec::with_capacity(loaded.bodies.len());
         let mut foreign_range = 0..0;
         let mut worker = engine.worker()?;
         for body in loaded.bodies {
             let body = body.validate(&mut worker.validation)?;
             clock.lap(|timings| &mut timings.validate);
+            let sites = code.traps.len() + code.calls.len();
             match &foreign {
                 Some(foreign) if foreign.function == body.function => {
                     foreign_range = foreign.append_to(&mut code);
+                    plain.push(false);
                 }
-                _ => worker.compile(&info, &body, &mut code)?,
+                _ => {
+                    worker.compile(&info, &body, &mut code)?;
+                    let same_sites = sites == code.traps.len() + code.calls.len();
+                    plain.push(same_sites && is_plain(&body, &worker.validation.facts));
+                }
             }
             clock.lap(|timings| &mut timings.compile);
             if code.bytes.len() > MAX_CODE {
@@ -155,6 +162,7 @@ impl Module {
             functions: code.functions,
             traps: code.traps,
             calls: code.calls,
+            plain,
             foreign: foreign_range,
         };
         Ok(Module(Arc::new(Inner { info, map, engine: engine.clone(), timings: clock.timings })))
@@ -200,6 +208,14 @@ impl fmt::Debug for Module {
             .field("code_bytes", &self.0.map.code.bytes().len())
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a function, provided that it has no trap site, needs nothing that an entry prepares: it
+/// ends soon, calls nobody, and its frame fits in what every stack limit leaves.
+fn is_plain(body: &ValidBody<'_>, facts: &Facts) -> bool {
+    // No more values than operators, and no slot larger than 16 bytes: a frame of some KiB at most.
+    let small = body.len() <= 256 && facts.locals.len() <= 64;
+    small && !facts.makes_calls && !facts.has_loops
 }
 
 /// A function that a module exports.

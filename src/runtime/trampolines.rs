@@ -5,11 +5,12 @@ use std::sync::OnceLock;
 
 use super::code::{CodeMemory, CodeRegion};
 use crate::compile::abi::VmContext;
-use crate::compile::trampoline::{MAX_DIRECT_INTS, RegisterFile, ResultClass, Trampolines};
+use crate::compile::trampoline::{DirectEntries, RegisterFile, ResultClass, Trampolines};
 
 struct Published {
     code: CodeMemory,
-    direct: [[u32; 2]; MAX_DIRECT_INTS + 1],
+    direct: DirectEntries,
+    plain: DirectEntries,
     indirect: u32,
     raise_trap: u32,
     landing_pad: u32,
@@ -26,11 +27,13 @@ pub(super) fn ensure() -> io::Result<()> {
 }
 
 fn publish() -> io::Result<Published> {
-    let Trampolines { bytes, direct, indirect, raise_trap, landing_pad } = Trampolines::emit();
+    let Trampolines { bytes, direct, plain, indirect, raise_trap, landing_pad } =
+        Trampolines::emit();
     let region = CodeRegion::for_trampolines()?;
     let mut draft = region.allocate(bytes.len()).ok_or(io::ErrorKind::OutOfMemory)??;
     draft.bytes_mut().copy_from_slice(&bytes);
-    Ok(Published { code: draft.publish()?, direct, indirect, raise_trap, landing_pad })
+    let code = draft.publish()?;
+    Ok(Published { code, direct, plain, indirect, raise_trap, landing_pad })
 }
 
 /// The address of something in the published trampolines. Takes no lock once they are there.
@@ -52,13 +55,14 @@ pub(super) fn indirect() -> Indirect {
     unsafe { std::mem::transmute::<usize, Indirect>(address(|t| t.indirect)) }
 }
 
-/// The address of the entry for so many integer parameters and that class of result.
-pub(super) fn direct(ints: usize, result: ResultClass) -> *const u8 {
+/// The address of the entry for so many integer parameters and that class of result; `plain` for
+/// functions that need no landing pad.
+pub(super) fn direct(ints: usize, result: ResultClass, plain: bool) -> *const u8 {
     let class = match result {
         ResultClass::Int => 0,
         ResultClass::FloatOrNone => 1,
     };
-    address(|t| t.direct[ints][class]) as *const u8
+    address(|t| if plain { t.plain[ints][class] } else { t.direct[ints][class] }) as *const u8
 }
 
 /// The address for [`VmContext::raise_trap`].

@@ -150,13 +150,13 @@ const fn is_direct(params: &[ValType], results: &[ValType]) -> bool {
 
 impl<F: WasmFn> TypedFunc<F> {
     pub(super) fn new(export: Export) -> TypedFunc<F> {
-        let Export { instance, code, .. } = export;
+        let Export { instance, code, plain, .. } = export;
         let class = match F::RESULTS {
             [ty] if !ty.is_vector_class() => ResultClass::Int,
             _ => ResultClass::FloatOrNone,
         };
         let entry = if is_direct(F::PARAMS, F::RESULTS) {
-            trampolines::direct(count_ints(F::PARAMS), class)
+            trampolines::direct(count_ints(F::PARAMS), class, plain)
         } else {
             code
         };
