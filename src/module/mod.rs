@@ -13,7 +13,9 @@ mod types;
 use std::sync::Arc;
 
 pub(crate) use facts::{Facts, ValidBody, Validation};
-pub(crate) use load::{binary, invalid, load};
+#[cfg(feature = "listing")]
+pub(crate) use load::invalid;
+pub(crate) use load::{binary, load};
 pub(crate) use names::operator_name;
 pub use types::{FuncType, ValType};
 
@@ -79,11 +81,6 @@ impl ModuleInfo {
     /// The type of the function with this index, which validation has seen to exist.
     pub fn function_type(&self, function: u32) -> &FuncType {
         &self.types[self.functions[function as usize] as usize]
-    }
-
-    /// How many functions have a body here.
-    pub fn defined_functions(&self) -> u32 {
-        self.functions.len() as u32 - self.imported_functions
     }
 
     /// The function's name from the name section, or else its first export name.
