@@ -280,7 +280,7 @@ fn unknown_exports_name_what_there_is(tier: Tier) {
     assert!(["`where`", "`here`", "`there`"].iter().all(|part| text.contains(part)), "{text}");
 
     let none = instance(tier, "(module)");
-    let text = none.dyn_func("f").err().expect("no such export").to_string();
+    let text = none.dyn_func("f").expect_err("no such export").to_string();
     assert_eq!(text, "no export `f`: the module exports no function");
 
     let many: String = (0..100).map(|i| format!("(func (export \"f{i}\"))")).collect();

@@ -37,15 +37,10 @@ fn call(instance: &Instance, name: &str, arguments: &[Value]) -> Result<Vec<Valu
     }
 }
 
-/// The functions and operators that a backtrace names. Where an `unreachable` stands alone in an
-/// arm, a compiler may trap at the branch: its own test, in `traps.rs`, is the place for that.
+/// The functions and operators that a backtrace names.
 fn places(trap: &Trap) -> Vec<(u32, Option<u32>)> {
     let place = |frame: &Frame| (frame.function(), frame.offset());
-    let mut places: Vec<_> = trap.backtrace().iter().map(place).collect();
-    if trap.code() == TrapCode::Unreachable {
-        places[0].1 = Some(0);
-    }
-    places
+    trap.backtrace().iter().map(place).collect()
 }
 
 /// The interpreter, with fuel.
@@ -155,7 +150,7 @@ fn compare(what: &str, binary: &[u8], callees: &[Callee], random: &mut Random, t
             let mut seen: Option<Vec<(u32, Option<u32>)>> = None;
             for (tier, instance) in &instances {
                 let outcome = call(instance, name, &arguments);
-                let codes = outcome.as_ref().map(Vec::clone).map_err(Trap::code);
+                let codes = outcome.clone().map_err(|trap| trap.code());
                 assert_eq!(codes, expected, "{tier} {name} {arguments:?}\n{what}");
                 let Err(trap) = outcome else { continue };
                 let places = places(&trap);
@@ -201,38 +196,39 @@ fn generated_modules_agree() {
 
 /// What wasm-smith may make so that every tier takes it.
 fn smith_config() -> Config {
-    let mut config = Config::default();
-    config.allowed_instructions = InstructionKinds::new(&[
-        InstructionKind::NumericInt,
-        InstructionKind::Control,
-        InstructionKind::Parametric,
-        InstructionKind::Variable,
-    ]);
-    config.allow_floats = false;
-    config.allow_start_export = false;
-    config.bulk_memory_enabled = false;
-    config.exceptions_enabled = false;
-    config.export_everything = true;
-    config.gc_enabled = false;
-    config.custom_descriptors_enabled = false;
-    config.max_data_segments = 0;
-    config.max_element_segments = 0;
-    config.max_globals = 0;
-    config.max_imports = 0;
-    config.max_instructions = 300;
-    config.max_memories = 0;
-    config.max_tables = 0;
-    config.max_tags = 0;
-    config.max_funcs = 6;
-    config.min_funcs = 1;
-    config.reference_types_enabled = false;
-    config.relaxed_simd_enabled = false;
-    config.simd_enabled = false;
-    config.saturating_float_to_int_enabled = false;
-    config.tail_call_enabled = false;
-    config.threads_enabled = false;
-    config.wide_arithmetic_enabled = false;
-    config
+    Config {
+        allowed_instructions: InstructionKinds::new(&[
+            InstructionKind::NumericInt,
+            InstructionKind::Control,
+            InstructionKind::Parametric,
+            InstructionKind::Variable,
+        ]),
+        allow_floats: false,
+        allow_start_export: false,
+        bulk_memory_enabled: false,
+        exceptions_enabled: false,
+        export_everything: true,
+        gc_enabled: false,
+        custom_descriptors_enabled: false,
+        max_data_segments: 0,
+        max_element_segments: 0,
+        max_globals: 0,
+        max_imports: 0,
+        max_instructions: 300,
+        max_memories: 0,
+        max_tables: 0,
+        max_tags: 0,
+        max_funcs: 6,
+        min_funcs: 1,
+        reference_types_enabled: false,
+        relaxed_simd_enabled: false,
+        simd_enabled: false,
+        saturating_float_to_int_enabled: false,
+        tail_call_enabled: false,
+        threads_enabled: false,
+        wide_arithmetic_enabled: false,
+        ..Config::default()
+    }
 }
 
 /// A module of wasm-smith's; `None` where the seed's bytes do not suffice for one.

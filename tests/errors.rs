@@ -99,13 +99,15 @@ fn modules_of_all_kinds_load_or_say_why(tier: Tier) {
     for seed in 0..300 {
         let mut random = Random::new(seed);
         let bytes: Vec<u8> = (0..200 + random.below(1500)).map(|_| random.bits() as u8).collect();
-        let mut config = wasm_smith::Config::default();
-        config.gc_enabled = seed % 4 == 0;
-        config.max_imports = if seed % 2 == 0 { 0 } else { 4 };
-        config.max_memories = usize::from(seed % 3 == 0);
-        config.max_tables = usize::from(seed % 3 == 0);
-        config.max_globals = 2 * usize::from(seed % 3 == 0);
-        config.simd_enabled = seed % 5 == 0;
+        let config = wasm_smith::Config {
+            gc_enabled: seed % 4 == 0,
+            max_imports: if seed % 2 == 0 { 0 } else { 4 },
+            max_memories: usize::from(seed % 3 == 0),
+            max_tables: usize::from(seed % 3 == 0),
+            max_globals: 2 * usize::from(seed % 3 == 0),
+            simd_enabled: seed % 5 == 0,
+            ..wasm_smith::Config::default()
+        };
         let made = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes));
         let Ok(made) = made else { continue };
         let binary = made.to_bytes();

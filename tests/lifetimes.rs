@@ -66,6 +66,30 @@ fn dropped_modules_leave_nothing(tier: Tier) {
     assert_eq!(after.2, before.2, "open files");
 }
 
+/// The code of small modules is too small to be missed: these have much of it.
+fn dropped_code_leaves_nothing(tier: Tier) {
+    let _alone = alone();
+    let text = r#"(module (func (export "f") (param i32) (result i32) local.get 0))"#;
+    for (len, warm_up, count) in [(20 << 10, 50, 1000), (100 << 10, 10, 200)] {
+        // mov rax, rdi; ret; and what never runs.
+        let mut code = vec![0x48, 0x89, 0xf8, 0xc3];
+        code.resize(len, 0x90);
+        let live = |count: i32| {
+            for x in 0..count {
+                // SAFETY: the code takes and returns an integer in the convention, and touches no
+                // memory.
+                let module = unsafe { Module::with_machine_code(engine(tier), text, 0, &code) };
+                assert_eq!(add(&instantiate(&module.expect("a module")), x), x);
+            }
+        };
+        live(warm_up);
+        let before = resident();
+        live(count);
+        let after = resident();
+        assert!(after < before + SLACK, "resident memory went from {before} to {after}");
+    }
+}
+
 fn dropped_instances_leave_nothing(tier: Tier) {
     const INSTANCES: i32 = 100_000;
     let _alone = alone();
@@ -256,6 +280,7 @@ fn code_lies_in_pages_that_only_run(tier: Tier) {
 
 on_each_tier!(
     dropped_modules_leave_nothing,
+    dropped_code_leaves_nothing,
     dropped_instances_leave_nothing,
     dropped_engines_leave_nothing,
     failed_modules_leave_nothing,

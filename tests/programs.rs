@@ -86,7 +86,7 @@ fn is_prime_divides(tier: Tier) {
         n >= 2
             && (2..)
                 .take_while(|d| u64::from(*d) * u64::from(*d) <= u64::from(n))
-                .all(|d| n % d != 0)
+                .all(|d| !n.is_multiple_of(d))
     }
     let is_prime =
         instance(tier, fixture("is_prime")).func::<fn(u32) -> u32>("is_prime").expect("is_prime");
