@@ -46,7 +46,8 @@ sample_integer!(i32 u32 "i32", u32 u32 "i32", i64 u64 "i64", u64 u64 "i64");
 impl Sample for f32 {
     const WAT: &'static str = "f32";
     fn sample(position: u64) -> f32 {
-        f32::from_bits(0x7f80_0001 + position as u32 * 0x0008_1000 + ((position as u32 % 2) << 31))
+        let (quiet, sign) = ((position as u32 % 3 / 2) << 22, (position as u32 % 2) << 31);
+        f32::from_bits(0x7f80_0001 + position as u32 * 0x0001_1111 + quiet + sign)
     }
     fn bits(self) -> u64 {
         u64::from(self.to_bits())
@@ -316,7 +317,8 @@ fn wrong_signatures_name_both(tier: Tier) {
     message(instance.func::<fn(i32, f64) -> i32>("f").err(), "(i32, f64) -> i32");
     message(instance.func::<fn(i32, f64) -> (i64, i64)>("f").err(), "(i32, f64) -> (i64, i64)");
     message(instance.typed_func::<fn()>("f").err(), "() -> ()");
-    instance.func::<fn(u32, f64) -> u64>("f").expect("unsigned types are the same types");
+    let unsigned = instance.func::<fn(u32, f64) -> u64>("f").expect("the same types");
+    assert_eq!(unsigned(1, 1.0).expect("no trap"), 0);
 }
 
 fn arguments_that_do_not_fit_are_refused(tier: Tier) {

@@ -15,7 +15,7 @@ pub fn width() -> usize {
     size().filter(|columns| *columns > 0).unwrap_or(FALLBACK)
 }
 
-/// Asks `stty`, which needs no unsafe code here; only `compare` asks, and once.
+/// Asks `stty`: the system call behind it has no safe form in std. Only `compare` asks, and once.
 fn size() -> Option<usize> {
     let output = Command::new("stty").arg("size").stdin(File::open("/dev/tty").ok()?).output();
     let text = String::from_utf8(output.ok()?.stdout).ok()?;

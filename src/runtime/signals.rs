@@ -33,6 +33,22 @@ pub(super) fn install() -> io::Result<()> {
     }
 }
 
+/// Lets the calling thread receive the signals: the kernel ends a process whose thread faults while it
+/// blocks the fault's signal. They are sent to nobody in particular only by mistake, so that a thread
+/// which blocks all signals for good reasons means others.
+pub(super) fn unblock() -> io::Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises the set, which the other calls then read.
+    let error = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in SIGNALS {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut())
+    };
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
 fn install_all() -> io::Result<[libc::sigaction; 4]> {
     // A fault between two of these finds no previous handlers yet, and is taken as the default.
     let mut previous = [const { MaybeUninit::<libc::sigaction>::uninit() }; 4];
@@ -118,18 +134,21 @@ unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
 ///
 /// The arguments are those that the kernel passed to the handler.
 unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let previous =
-        PREVIOUS.get().and_then(|previous| previous.as_ref().ok()).and_then(|previous| {
-            let index = SIGNALS.iter().position(|known| *known == signal)?;
-            Some(&previous[index])
-        });
+    let previous = PREVIOUS.get().and_then(|previous| previous.as_ref().ok()).and_then(|previous| {
+        let index = SIGNALS.iter().position(|known| *known == signal)?;
+        Some(&previous[index])
+    });
     // SAFETY: the previous action was installed by someone for this signal, so its function may be
-    // called with what the kernel passed, in the form that its flags name. Putting the default
-    // action back and returning repeats the fault, which then ends the process as it would have.
+    // called with what the kernel passed, in the form that its flags name.
     unsafe {
+        // A fault of this thread, as opposed to a signal that somebody sent.
+        let is_fault = (*info).si_code > 0;
         match previous {
-            Some(action) if action.sa_sigaction == libc::SIG_IGN => {}
-            Some(action) if action.sa_sigaction != libc::SIG_DFL => {
+            // The kernel lets nobody ignore a fault.
+            Some(action) if action.sa_sigaction == libc::SIG_IGN && !is_fault => {}
+            Some(action)
+                if action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN =>
+            {
                 if action.sa_flags & libc::SA_SIGINFO != 0 {
                     type Handler =
                         extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
@@ -143,6 +162,11 @@ unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
                 let mut default: libc::sigaction = mem::zeroed();
                 default.sa_sigaction = libc::SIG_DFL;
                 libc::sigaction(signal, &default, ptr::null_mut());
+                // Returning repeats a fault, and the default action then ends the process. A signal
+                // that was sent must be sent again.
+                if !is_fault {
+                    libc::raise(signal);
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::ptr;
 use std::rc::Rc;
 
+use super::signals;
 use crate::compile::abi::ThreadState;
 use crate::error::TrapCode;
 
@@ -89,6 +90,7 @@ impl Thread {
                 return Ok(thread.clone());
             }
             let signal_stack = SignalStack::install()?;
+            signals::unblock()?;
             let stack = stack_bounds()?;
             let reserve = HOST_RESERVE.min(stack.len() / 2);
             let thread = Rc::new(Thread {

@@ -27,7 +27,9 @@ pub(super) unsafe fn record(
     // trampolines on this thread write.
     let (trap, entry_sp) = unsafe { (&mut *thread.trap(), (*thread.state()).entry_sp) };
     // Reads a word of the guest's part of the stack, if the address is in it.
-    let (on_stack, low) = (thread.is_on_stack(stack_pointer), stack_pointer);
+    // A frame that overflowed the stack has left rsp beyond it, and rbp at its top.
+    let low = if thread.is_on_stack(stack_pointer) { stack_pointer } else { frame_pointer };
+    let on_stack = thread.is_on_stack(low);
     let word = |address: usize| {
         let inside = on_stack && address >= low && address < entry_sp && address % 8 == 0;
         // SAFETY: between rsp and the entry's stack pointer lie the frames of the stopped guest,

@@ -9,7 +9,7 @@ const ROLE: &str = "WASM_MINI_TEST_ROLE";
 /// Printed when a scenario has run to its end.
 const DONE: &str = "scenario done";
 /// A scenario that hangs is ended by SIGALRM after so many seconds.
-const PATIENCE: u32 = 60;
+const PATIENCE: u32 = 20;
 
 /// How a scenario's process ended.
 #[derive(Debug)]

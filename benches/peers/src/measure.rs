@@ -22,7 +22,7 @@ pub fn all(engines: &Engines, quick: bool) -> Vec<Section> {
     // What takes long by itself needs fewer rounds to meet a calm moment.
     let long = Plan { rounds: if quick { 3 } else { 15 }, batch: Duration::from_millis(5) };
     let measurements: [&dyn Fn() -> Vec<Section>; 8] = [
-        &|| vec![calls::measure(engines, short)],
+        &|| calls::measure(engines, short),
         &|| vec![first_result::measure(engines, short)],
         &|| vec![hundred::measure(engines, short)],
         &|| vec![throughput::measure(engines, long)],

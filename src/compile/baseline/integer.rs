@@ -173,8 +173,9 @@ impl Compiler {
                 self.asm.test_rr(size, left, right);
             }
             _ => {
-                self.load_gpr(size, SCRATCH, left);
-                self.alu_register(Alu::And, size, SCRATCH, right);
+                // The right one first: as a constant it may need the scratch register itself.
+                self.load_gpr(size, SCRATCH, right);
+                self.alu_register(Alu::And, size, SCRATCH, left);
             }
         }
         self.release(left);

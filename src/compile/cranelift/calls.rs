@@ -142,11 +142,12 @@ impl Translator<'_> {
             self.state.values.extend_from_slice(results);
             return Ok(());
         };
-        let mut in_registers = results.to_vec().into_iter();
+        let mut in_registers = 0;
         for (result, location) in ty.results().iter().zip(&abi.results) {
             let value = match location {
                 Location::Gpr(_) | Location::Xmm(_) => {
-                    in_registers.next().expect("a result for each register")
+                    in_registers += 1;
+                    self.builder.func.dfg.inst_results(call)[in_registers - 1]
                 }
                 Location::Memory(offset) => {
                     let (ty, flags) = (self.clif_type(*result)?, MemFlagsData::trusted());

@@ -328,6 +328,12 @@ impl Translator<'_> {
     }
 
     pub(super) fn unreachable(&mut self) -> Result<(), LoadError> {
+        // Cranelift makes a conditional trap of a branch to a block that only traps, and gives it
+        // the branch's place in the module. The no-op keeps this operator's own.
+        self.builder.ins().nop();
+        if let Some(block) = self.builder.current_block().filter(|block| *block != self.entry) {
+            self.builder.set_cold_block(block);
+        }
         self.builder.ins().trap(machine::to_clif(TrapCode::Unreachable));
         self.reachable = false;
         Ok(())

@@ -32,10 +32,10 @@ const FRAME: MemFlagsData = MemFlagsData::new().with_notrap();
 
 /// The most pairs of a variable and a block. The builder spends four bytes on each.
 const MAX_DEFINITIONS: u64 = 1 << 25;
-/// The most that the loops' number times the square of the variables' may be.
-const MAX_LOOP_WORK: u64 = 1 << 33;
+/// The most that the loops' number times the square of the variables' may be: about a second.
+const MAX_LOOP_WORK: u64 = 1 << 29;
 
-/// How many locals may be variables in this body: the bound above which none is worth looking at.
+/// How many of the `used` locals may be variables in this body.
 fn most_variables(body: &ValidBody<'_>, used: u64) -> u64 {
     let operators = body.operators();
     // A block costs two bytes at least, so that most bodies need not be walked.
@@ -62,16 +62,36 @@ fn most_variables(body: &ValidBody<'_>, used: u64) -> u64 {
     (MAX_DEFINITIONS / blocks).min((MAX_LOOP_WORK / loops).isqrt())
 }
 
-/// The fewest weighted uses that make a local a variable.
-fn fewest_uses(body: &ValidBody<'_>, facts: &Facts) -> u32 {
-    let used = facts.uses.iter().filter(|uses| **uses > 0).count();
-    let most = most_variables(body, used as u64) as usize;
-    if used <= most {
-        return 0;
+/// Says of one local after the other, by its weighted uses, whether it becomes a variable.
+struct Choice {
+    /// Who has more uses becomes one.
+    least: u32,
+    /// How many of those with exactly `least` uses become one too.
+    left: usize,
+}
+
+impl Choice {
+    fn new(body: &ValidBody<'_>, facts: &Facts) -> Choice {
+        let used = facts.uses.iter().filter(|uses| **uses > 0).count();
+        let most = most_variables(body, used as u64) as usize;
+        if used <= most {
+            return Choice { least: 0, left: usize::MAX };
+        }
+        let mut uses = facts.uses.clone();
+        // In this order, the local at `most` is the first that must stay out.
+        let (before, least, _) = uses.select_nth_unstable_by_key(most, |uses| Reverse(*uses));
+        let left = before.iter().filter(|uses| **uses == *least).count();
+        Choice { least: *least, left }
     }
-    let mut uses = facts.uses.clone();
-    let (_, last, _) = uses.select_nth_unstable_by_key(most, |uses| Reverse(*uses));
-    *last + 1
+
+    fn is_variable(&mut self, uses: u32) -> bool {
+        if uses == self.least && self.left > 0 {
+            self.left -= 1;
+            return true;
+        }
+        // Locals that nothing uses cost nothing as variables.
+        uses > self.least || uses == 0
+    }
 }
 
 impl Translator<'_> {
@@ -79,13 +99,12 @@ impl Translator<'_> {
     pub(super) fn declare_locals(&mut self, body: &ValidBody<'_>) -> Result<(), LoadError> {
         let facts = self.facts;
         let params = self.info.function_type(self.function).params().len();
-        let fewest_uses = fewest_uses(body, facts);
+        let mut choice = Choice::new(body, facts);
         let mut frame_bytes = 0_u32;
         let slot = StackSlot::from_u32(self.builder.func.sized_stack_slots.len() as u32);
         for (local, uses) in facts.locals.iter().zip(&facts.uses) {
             let ty = self.clif_type(*local)?;
-            // Locals that nothing uses cost nothing as variables.
-            let place = if *uses == 0 || *uses >= fewest_uses {
+            let place = if choice.is_variable(*uses) {
                 Local::Variable(self.builder.declare_var(ty))
             } else {
                 // Vectors are aligned to 8 bytes only; the access does not promise more.

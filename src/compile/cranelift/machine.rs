@@ -74,7 +74,7 @@ pub(super) fn to_clif(code: TrapCode) -> ir::TrapCode {
     }
 }
 
-fn from_clif(code: ir::TrapCode) -> Option<TrapCode> {
+pub(super) fn from_clif(code: ir::TrapCode) -> Option<TrapCode> {
     match code {
         ir::TrapCode::STACK_OVERFLOW => Some(TrapCode::StackOverflow),
         ir::TrapCode::INTEGER_OVERFLOW => Some(TrapCode::IntegerOverflow),

@@ -131,19 +131,19 @@ impl Compiler {
             state: &mut self.state,
             reachable: true,
             skipped: 0,
-            offset: operators.original_position() as u64,
+            offset: operators.original_position(),
             entry: ir::Block::from_u32(0),
             vmctx: None,
             return_area: None,
         };
         let mut translated = translator.enter(body);
         while translated.is_ok() && !operators.eof() {
-            translator.at(operators.original_position() as u64);
+            translator.at(operators.original_position());
             translated = match operators.visit_operator(&mut translator) {
                 Ok(result) => result,
                 Err(error) => Err(LoadError::Invalid {
                     message: error.message().to_string(),
-                    offset: error.offset() as u64,
+                    offset: error.offset(),
                 }),
             };
         }

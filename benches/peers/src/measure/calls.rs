@@ -6,13 +6,28 @@ use wasm_mini::Value;
 
 use crate::engines::{self, BASELINE, CRANELIFT, Engines, WASMI, WASMTIME, WINCH};
 use crate::programs;
-use crate::race::{Contender, Plan, race};
+use crate::race::{Contender, Plan, Race, race};
 use crate::report::{Goal, Section, duration};
 
 const BARE: &str = "bare indirect call";
 
+type Add4 = extern "C" fn(i64) -> i64;
+
 #[inline(never)]
-extern "C" fn plain_add4(x: i64) -> i64 {
+extern "C" fn add4(x: i64) -> i64 {
+    x.wrapping_add(4)
+}
+
+/// add4 that refuses negative numbers, so that an engine must be ready for a trap.
+const CHECKED: &str = r#"(module (func (export "add4") (param i64) (result i64)
+    (if (i64.lt_s (local.get 0) (i64.const 0)) (then (unreachable)))
+    (i64.add (local.get 0) (i64.const 4))))"#;
+
+#[inline(never)]
+extern "C" fn checked_add4(x: i64) -> i64 {
+    if x < 0 {
+        std::process::abort();
+    }
     x.wrapping_add(4)
 }
 
@@ -38,11 +53,22 @@ fn looping<'a, F: 'a>(
     })
 }
 
-pub fn measure(engines: &Engines, plan: Plan) -> Section {
-    let binary = &programs::fixture("add4");
-    let mut contenders = Vec::new();
-    let bare = black_box(plain_add4 as extern "C" fn(i64) -> i64);
-    contenders.push(looping(BARE, bare, |bare, x| bare(x)));
+pub fn measure(engines: &Engines, plan: Plan) -> Vec<Section> {
+    let note = "add4, called in a loop with the result of the call before. The bare call is of an \
+                `extern \"C\" fn` that does the same, through a pointer that the compiler does \
+                not know.";
+    let plain = compare(engines, plan, &programs::fixture("add4"), add4);
+    let plain = with_goals(Section::of_race("The cost of a call", note, &plain, BARE), &plain);
+    let note = "The same with a function that traps if its argument is negative: an engine that \
+                enters functions without traps in a shorter way cannot do so here.";
+    let checked = compare(engines, plan, &programs::binary(CHECKED), checked_add4);
+    let title = "The cost of a call of a function that can trap";
+    let checked = with_goals(Section::of_race(title, note, &checked, BARE), &checked);
+    vec![plain, checked]
+}
+
+fn compare(engines: &Engines, plan: Plan, binary: &[u8], bare: Add4) -> Race {
+    let mut contenders = vec![looping(BARE, black_box(bare), |bare, x| bare(x))];
     for (name, engine) in &engines.mini {
         let instance = engines::mini(engine, binary);
         let typed = instance.typed_func::<fn(i64) -> i64>("add4").expect("the export");
@@ -86,12 +112,10 @@ pub fn measure(engines: &Engines, plan: Plan) -> Section {
         let typed = black_box(&typed);
         chain(n, |x| typed.call(&mut store, x).expect("no trap"));
     }));
-    let race = race(plan, contenders);
+    race(plan, contenders)
+}
 
-    let note = "add4, called in a loop with the result of the call before. The bare call is of an \
-                `extern \"C\" fn` that does the same, through a pointer that the compiler does not \
-                know.";
-    let mut section = Section::of_race("The cost of a call", note, &race, BARE);
+fn with_goals(mut section: Section, race: &Race) -> Section {
     let typed = |name: &str| format!("{name}, TypedFunc");
     let closure = |name: &str| format!("{name}, closure");
     for name in [BASELINE, CRANELIFT] {

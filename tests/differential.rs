@@ -1,0 +1,261 @@
+//! The tiers against each other and against an interpreter, wasmi, on generated modules.
+//!
+//! Results are compared bit for bit, traps by their code, and between the tiers by their backtrace
+//! too. A module is made from a seed, which a failure names along with the module's text.
+
+mod common;
+
+use std::env;
+
+use arbitrary::Unstructured;
+use common::generate::{self, Generated};
+use common::{Random, engine, instantiate};
+use wasm_mini::{Error, Frame, Instance, Module, Tier, Trap, TrapCode, ValType, Value};
+use wasm_smith::{Config, InstructionKind, InstructionKinds};
+
+/// How many generated modules the test suite tries. `WASM_MINI_SEEDS` asks for more.
+const SEEDS: u64 = 400;
+/// How many modules of wasm-smith's.
+const SMITH_SEEDS: u64 = 300;
+/// How often each function is called.
+const CALLS: usize = 6;
+/// What wasmi may spend on a call. What it cannot finish, nobody is asked to.
+const FUEL: u64 = 200_000;
+
+/// How a call ended: with results, or with a trap.
+type Outcome = Result<Vec<Value>, TrapCode>;
+
+/// A call on a tier, with all that can be known of it.
+fn call(instance: &Instance, name: &str, arguments: &[Value]) -> Result<Vec<Value>, Trap> {
+    match instance.dyn_func(name).expect(name).call(arguments) {
+        Ok(results) => Ok(results),
+        Err(Error::Trap(trap)) => Err(trap),
+        Err(other) => panic!("{name} {arguments:?}: {other}"),
+    }
+}
+
+/// The functions and calls that a backtrace names.
+fn places(trap: &Trap) -> Vec<(u32, Option<u32>)> {
+    let place = |frame: &Frame| (frame.function(), frame.offset());
+    trap.backtrace().iter().map(place).collect()
+}
+
+/// The interpreter, with fuel.
+struct Reference {
+    store: wasmi::Store<()>,
+    instance: wasmi::Instance,
+}
+
+impl Reference {
+    fn new(binary: &[u8]) -> Reference {
+        let mut config = wasmi::Config::default();
+        config.consume_fuel(true);
+        let engine = wasmi::Engine::new(&config);
+        let module = wasmi::Module::new(&engine, binary).expect("wasmi takes the module");
+        let mut store = wasmi::Store::new(&engine, ());
+        store.set_fuel(FUEL).expect("fuel is on");
+        let instance = wasmi::Linker::new(&engine)
+            .instantiate_and_start(&mut store, &module)
+            .expect("wasmi takes the instance");
+        Reference { store, instance }
+    }
+
+    /// `None` if the call costs too much.
+    fn call(&mut self, name: &str, arguments: &[Value], results: &[ValType]) -> Option<Outcome> {
+        let Reference { store, instance } = self;
+        let f = instance.get_func(&*store, name).expect(name);
+        store.set_fuel(FUEL).expect("fuel is on");
+        let arguments: Vec<_> = arguments.iter().map(|value| to_wasmi(*value)).collect();
+        let mut out = vec![wasmi::Val::I32(0); results.len()];
+        match f.call(store, &arguments, &mut out) {
+            Ok(()) => Some(Ok(out.iter().map(from_wasmi).collect())),
+            Err(error) => trap_code(&error).map(Err),
+        }
+    }
+}
+
+fn to_wasmi(value: Value) -> wasmi::Val {
+    match value {
+        Value::I32(value) => wasmi::Val::I32(value),
+        Value::I64(value) => wasmi::Val::I64(value),
+        Value::F32(value) => wasmi::Val::F32(wasmi::F32::from_bits(value.to_bits())),
+        Value::F64(value) => wasmi::Val::F64(wasmi::F64::from_bits(value.to_bits())),
+        other => panic!("{other:?} is of no type that is generated"),
+    }
+}
+
+fn from_wasmi(value: &wasmi::Val) -> Value {
+    match value {
+        wasmi::Val::I32(value) => Value::I32(*value),
+        wasmi::Val::I64(value) => Value::I64(*value),
+        wasmi::Val::F32(value) => Value::F32(f32::from_bits(value.to_bits())),
+        wasmi::Val::F64(value) => Value::F64(f64::from_bits(value.to_bits())),
+        other => panic!("{other:?} is of no type that is generated"),
+    }
+}
+
+/// `None` where fuel or wasmi's own stack ran out, whose size is its own.
+fn trap_code(error: &wasmi::Error) -> Option<TrapCode> {
+    match error.as_trap_code() {
+        Some(wasmi::TrapCode::UnreachableCodeReached) => Some(TrapCode::Unreachable),
+        Some(wasmi::TrapCode::IntegerDivisionByZero) => Some(TrapCode::IntegerDivideByZero),
+        Some(wasmi::TrapCode::IntegerOverflow) => Some(TrapCode::IntegerOverflow),
+        Some(wasmi::TrapCode::BadConversionToInteger) => Some(TrapCode::InvalidConversionToInteger),
+        Some(wasmi::TrapCode::OutOfFuel | wasmi::TrapCode::StackOverflow) => None,
+        other => panic!("{other:?} cannot come from what is generated: {error}"),
+    }
+}
+
+/// How much was compared.
+#[derive(Debug, Default)]
+struct Tally {
+    results: usize,
+    traps: usize,
+    too_long: usize,
+}
+
+/// One function of a module, as it is called.
+struct Callee {
+    name: String,
+    params: Vec<ValType>,
+    results: Vec<ValType>,
+}
+
+/// Calls every function on every tier and on wasmi.
+fn compare(what: &str, binary: &[u8], callees: &[Callee], random: &mut Random, tally: &mut Tally) {
+    let mut reference = Reference::new(binary);
+    let instances: Vec<(Tier, Instance)> = Tier::available()
+        .iter()
+        .map(|tier| {
+            let module = Module::with_engine(engine(*tier), binary)
+                .unwrap_or_else(|error| panic!("the {tier} tier refuses it: {error}\n{what}"));
+            (*tier, instantiate(&module))
+        })
+        .collect();
+    for Callee { name, params, results } in callees {
+        for _ in 0..CALLS {
+            let arguments = generate::arguments(random, params);
+            let Some(expected) = reference.call(name, &arguments, results) else {
+                tally.too_long += 1;
+                continue;
+            };
+            match expected {
+                Ok(_) => tally.results += 1,
+                Err(_) => tally.traps += 1,
+            }
+            let mut seen: Option<Vec<(u32, Option<u32>)>> = None;
+            for (tier, instance) in &instances {
+                let outcome = call(instance, name, &arguments);
+                let codes = outcome.as_ref().map(Vec::clone).map_err(Trap::code);
+                assert_eq!(codes, expected, "{tier} {name} {arguments:?}\n{what}");
+                let Err(trap) = outcome else { continue };
+                let places = places(&trap);
+                assert!(places.iter().all(|(_, offset)| offset.is_some()), "{tier} {trap:?}\n{what}");
+                let other = seen.get_or_insert_with(|| places.clone());
+                assert_eq!(&places, other, "{tier} {name} {arguments:?}\n{what}");
+            }
+        }
+    }
+}
+
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let asked = env::var("WASM_MINI_SEEDS").ok().and_then(|text| text.parse().ok());
+    0..asked.unwrap_or(usual)
+}
+
+#[test]
+fn generated_modules_agree() {
+    let mut tally = Tally::default();
+    for seed in seeds(SEEDS) {
+        let Generated { text, functions } = generate::module(seed);
+        let binary = common::assemble(&text);
+        let callees: Vec<_> = functions
+            .into_iter()
+            .enumerate()
+            .map(|(index, signature)| Callee {
+                name: format!("f{index}"),
+                params: signature.params,
+                results: signature.results,
+            })
+            .collect();
+        let what = format!("seed {seed}\n{text}");
+        compare(&what, &binary, &callees, &mut Random::new(!seed), &mut tally);
+    }
+    // The generator is worth nothing if all it makes traps at once, or never.
+    assert!(tally.results > tally.traps, "{tally:?}");
+    assert!(tally.traps * 20 > tally.results, "{tally:?}");
+    assert!(tally.too_long * 20 < tally.results, "{tally:?}");
+}
+
+/// What wasm-smith may make so that every tier takes it.
+fn smith_config() -> Config {
+    let mut config = Config::default();
+    config.allowed_instructions = InstructionKinds::new(&[
+        InstructionKind::NumericInt,
+        InstructionKind::Control,
+        InstructionKind::Parametric,
+        InstructionKind::Variable,
+    ]);
+    config.allow_floats = false;
+    config.allow_start_export = false;
+    config.bulk_memory_enabled = false;
+    config.exceptions_enabled = false;
+    config.export_everything = true;
+    config.gc_enabled = false;
+    config.custom_descriptors_enabled = false;
+    config.max_data_segments = 0;
+    config.max_element_segments = 0;
+    config.max_globals = 0;
+    config.max_imports = 0;
+    config.max_instructions = 300;
+    config.max_memories = 0;
+    config.max_tables = 0;
+    config.max_tags = 0;
+    config.max_funcs = 6;
+    config.min_funcs = 1;
+    config.reference_types_enabled = false;
+    config.relaxed_simd_enabled = false;
+    config.simd_enabled = false;
+    config.saturating_float_to_int_enabled = false;
+    config.tail_call_enabled = false;
+    config.threads_enabled = false;
+    config.wide_arithmetic_enabled = false;
+    config
+}
+
+/// A module of wasm-smith's; `None` where the seed's bytes do not suffice for one.
+fn smith_module(seed: u64) -> Option<Vec<u8>> {
+    let mut random = Random::new(seed);
+    let length = 400 + random.below(2000);
+    let bytes: Vec<u8> = (0..length).map(|_| random.bits() as u8).collect();
+    let module = wasm_smith::Module::new(smith_config(), &mut Unstructured::new(&bytes));
+    module.ok().map(|module| module.to_bytes())
+}
+
+/// Its loops may be endless: wasmi's fuel tells, and only what came to an end there is called.
+#[test]
+fn modules_of_wasm_smith_agree() {
+    let mut tally = Tally::default();
+    for seed in seeds(SMITH_SEEDS) {
+        let Some(binary) = smith_module(seed) else { continue };
+        let module = Module::with_engine(engine(Tier::default()), &binary)
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let callees: Vec<_> = module
+            .exported_functions()
+            .map(|export| Callee {
+                name: export.name().to_string(),
+                params: export.ty().params().to_vec(),
+                results: export.ty().results().to_vec(),
+            })
+            .collect();
+        let what = format!("wasm-smith, seed {seed}: {binary:02x?}");
+        compare(&what, &binary, &callees, &mut Random::new(!seed), &mut tally);
+    }
+    assert!(tally.results > 500 && tally.traps > 50, "{tally:?}");
+}
+
+#[test]
+fn seeds_say_what_is_generated() {
+    assert_eq!(generate::module(7).text, generate::module(7).text);
+    assert_ne!(generate::module(7).text, generate::module(8).text);
+}

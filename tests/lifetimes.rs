@@ -1,0 +1,258 @@
+//! What is dropped is given back, what is in use stays, and no page is both written and executed.
+
+mod common;
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use common::{Random, alone, engine, instantiate, module, on_each_tier};
+use wasm_mini::{Engine, Instance, Module, Tier};
+
+/// What the process's memory may grow by in the course of a test: the allocator's own slack.
+const SLACK: usize = 4 << 20;
+
+/// The process's resident memory in bytes.
+fn resident() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages: usize = statm.split(' ').nth(1).expect("a field").parse().expect("a number");
+    pages * 4096
+}
+
+/// The process's address space in bytes.
+fn address_space() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").expect("statm");
+    let pages: usize = statm.split(' ').next().expect("a field").parse().expect("a number");
+    pages * 4096
+}
+
+/// How many lines `/proc/self/maps` has: mappings.
+fn mappings() -> usize {
+    fs::read_to_string("/proc/self/maps").expect("maps").lines().count()
+}
+
+/// How many files the process has open.
+fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").expect("the open files").count()
+}
+
+/// A module whose function adds `number`, in binary form: no two have the same code.
+fn adder(number: i32) -> Vec<u8> {
+    use common::binary::{Body, I32, module, signed};
+    let operators = [vec![0x20, 0, 0x41], signed(i64::from(number)), vec![0x6a]].concat();
+    module(&[I32], &[I32], &[Body::new(operators)])
+}
+
+fn add(instance: &Instance, x: i32) -> i32 {
+    instance.func::<fn(i32) -> i32>("f").expect("f")(x).expect("no trap")
+}
+
+fn dropped_modules_leave_nothing(tier: Tier) {
+    const WARM_UP: i32 = 1_000;
+    const MODULES: i32 = 10_000;
+    let _alone = alone();
+    let live = |from: i32, to: i32| {
+        for number in from..to {
+            let module = Module::with_engine(engine(tier), adder(number)).expect("a module");
+            assert_eq!(add(&instantiate(&module), 1), number + 1);
+        }
+    };
+    live(0, WARM_UP);
+    let before = (resident(), mappings(), open_files());
+    live(WARM_UP, WARM_UP + MODULES);
+    let after = (resident(), mappings(), open_files());
+    assert!(after.0 < before.0 + SLACK, "resident memory went from {} to {}", before.0, after.0);
+    assert!(after.1 < before.1 + 50, "mappings went from {} to {}", before.1, after.1);
+    assert_eq!(after.2, before.2, "open files");
+}
+
+fn dropped_instances_leave_nothing(tier: Tier) {
+    const INSTANCES: i32 = 100_000;
+    let _alone = alone();
+    let module = module(tier, adder(5));
+    let live = |count: i32| {
+        for x in 0..count {
+            let instance = instantiate(&module);
+            if x % 64 == 0 {
+                assert_eq!(add(&instance, x), x + 5);
+            }
+        }
+    };
+    live(INSTANCES / 10);
+    let before = resident();
+    live(INSTANCES);
+    let after = resident();
+    assert!(after < before + SLACK, "resident memory went from {before} to {after}");
+}
+
+fn dropped_engines_leave_nothing(tier: Tier) {
+    let _alone = alone();
+    let live = |count: i32| {
+        for number in 0..count {
+            let engine = Engine::new(tier).expect("an engine");
+            let module = Module::with_engine(&engine, adder(number)).expect("a module");
+            assert_eq!(add(&instantiate(&module), 2), number + 2);
+        }
+    };
+    live(20);
+    let before = (resident(), address_space(), mappings(), open_files());
+    live(200);
+    let after = (resident(), address_space(), mappings(), open_files());
+    assert!(after.0 < before.0 + SLACK, "resident memory went from {} to {}", before.0, after.0);
+    assert!(after.1 < before.1 + (512 << 20), "address space from {} to {}", before.1, after.1);
+    assert!(after.2 < before.2 + 50, "mappings went from {} to {}", before.2, after.2);
+    assert_eq!(after.3, before.3, "open files");
+}
+
+fn failed_modules_leave_nothing(tier: Tier) {
+    let _alone = alone();
+    // Compiled to the end, but for the last function.
+    let text = r#"(module (import "env" "memory" (memory 1)) (func (result i32) i32.const 1)
+        (func (drop (i32.load (i32.const 0)))))"#;
+    let binary = common::assemble(text);
+    let invalid = common::assemble("(module (func) (func (result i32)))");
+    let live = |count: usize| {
+        for _ in 0..count {
+            Module::with_engine(engine(tier), &binary).expect_err("memories are not supported");
+            Module::with_engine(engine(tier), &invalid).expect_err("an invalid module");
+        }
+    };
+    live(1_000);
+    let before = resident();
+    live(5_000);
+    let after = resident();
+    assert!(after < before + SLACK, "resident memory went from {before} to {after}");
+}
+
+/// Traps make a backtrace, threads a stack for signals: both must go.
+fn traps_and_threads_leave_nothing(tier: Tier) {
+    let _alone = alone();
+    let module = module(tier, r#"(module (func $f (export "f") (param i32) call $f2 (drop (i32.div_u
+        (i32.const 1) (local.get 0)))) (func $f2 (nop)))"#);
+    let live = |threads: usize| {
+        for _ in 0..threads {
+            let module = module.clone();
+            let run = move || {
+                let f = instantiate(&module).func::<fn(i32)>("f").expect("f");
+                for _ in 0..100 {
+                    f(0).expect_err("a trap");
+                }
+            };
+            thread::spawn(run).join().expect("no panic");
+        }
+    };
+    live(50);
+    let before = (resident(), mappings());
+    live(500);
+    let after = (resident(), mappings());
+    assert!(after.0 < before.0 + SLACK, "resident memory went from {} to {}", before.0, after.0);
+    assert!(after.1 < before.1 + 50, "mappings went from {} to {}", before.1, after.1);
+}
+
+/// A module of random size, which sums its argument and as many numbers as it has operators.
+fn summer(random: &mut Random) -> (Vec<u8>, i32) {
+    use common::binary::{Body, I32, module, signed};
+    let count = [1, 3, 40, 600, 4000][random.below(5)] + random.below(30);
+    let mut sum = 0i32;
+    // A product with a parameter between them keeps any tier from folding the constants.
+    let mut operators = vec![0x41, 0];
+    for _ in 0..count {
+        let number = random.bits() as i32;
+        sum = sum.wrapping_add(number);
+        operators.extend([vec![0x41], signed(i64::from(number)), vec![0x20, 0, 0x6c, 0x6a]].concat());
+    }
+    (module(&[I32], &[I32], &[Body::new(operators)]), sum)
+}
+
+fn live_code_stays_while_others_come_and_go(tier: Tier) {
+    let engine = Engine::new(tier).expect("an engine");
+    let mut random = Random::new(77);
+    let mut live: Vec<(Instance, i32)> = Vec::new();
+    for _ in 0..400 {
+        if live.len() > 40 || !live.is_empty() && random.one_in(3) {
+            live.swap_remove(random.below(live.len()));
+        } else {
+            let (binary, sum) = summer(&mut random);
+            let module = Module::with_engine(&engine, binary).expect("a module");
+            live.push((instantiate(&module), sum));
+        }
+        let x = random.bits() as i32;
+        for _ in 0..live.len().min(5) {
+            let (instance, sum) = random.pick(&live);
+            assert_eq!(add(instance, x), sum.wrapping_mul(x));
+        }
+    }
+    assert!(live.iter().all(|(instance, sum)| add(instance, 1) == *sum));
+}
+
+/// The code of a live module is where it was, byte for byte.
+fn live_code_does_not_change(tier: Tier) {
+    let kept = module(tier, common::fixture("fib"));
+    let before = kept.code(0).expect("code").to_vec();
+    let mut random = Random::new(78);
+    for _ in 0..100 {
+        let (binary, _) = summer(&mut random);
+        module(tier, binary);
+    }
+    assert_eq!(kept.code(0).expect("code"), before);
+    let fib = instantiate(&kept).func::<fn(i32) -> i32>("fib").expect("fib");
+    assert_eq!(fib(12).expect("no trap"), 144);
+}
+
+/// The mappings that can be written and executed, as `/proc/self/maps` lists them.
+fn writable_and_executable() -> Vec<String> {
+    let maps = fs::read_to_string("/proc/self/maps").expect("maps");
+    let permissions = |line: &str| line.split(' ').nth(1).expect("permissions").to_string();
+    let both = |line: &&str| permissions(line).contains('w') && permissions(line).contains('x');
+    maps.lines().filter(both).map(str::to_string).collect()
+}
+
+fn no_page_is_writable_and_executable(tier: Tier) {
+    assert_eq!(writable_and_executable(), [] as [&str; 0]);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let produce = scope.spawn(|| {
+            let mut random = Random::new(79);
+            let engine = Engine::new(tier).expect("an engine");
+            while !stop.load(Ordering::Relaxed) {
+                let (binary, sum) = summer(&mut random);
+                let module = Module::with_engine(&engine, binary).expect("a module");
+                assert_eq!(add(&instantiate(&module), 1), sum);
+            }
+        });
+        for _ in 0..200 {
+            let found = writable_and_executable();
+            if !found.is_empty() || produce.is_finished() {
+                stop.store(true, Ordering::Relaxed);
+                panic!("writable and executable: {found:#?}");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Where code is executed it cannot be written, in the view that runs.
+fn code_lies_in_pages_that_only_run(tier: Tier) {
+    let module = module(tier, common::fixture("fib"));
+    let address = module.code(0).expect("code").as_ptr() as usize;
+    let maps = fs::read_to_string("/proc/self/maps").expect("maps");
+    let holds = |line: &&str| {
+        let (start, end) = line.split(' ').next().expect("a range").split_once('-').expect("a range");
+        let number = |text: &str| usize::from_str_radix(text, 16).expect("a number");
+        (number(start)..number(end)).contains(&address)
+    };
+    let line = maps.lines().find(holds).expect("the mapping of the code");
+    assert!(line.contains("r-x"), "{line}");
+}
+
+on_each_tier!(
+    dropped_modules_leave_nothing,
+    dropped_instances_leave_nothing,
+    dropped_engines_leave_nothing,
+    failed_modules_leave_nothing,
+    traps_and_threads_leave_nothing,
+    live_code_stays_while_others_come_and_go,
+    live_code_does_not_change,
+    no_page_is_writable_and_executable,
+    code_lies_in_pages_that_only_run,
+);
