@@ -380,15 +380,19 @@ pub enum ExportError {
     Unknown {
         /// The name that was asked for.
         name: String,
-        /// The names of the functions that are exported, in the module's order.
-        functions: Vec<String>,
+        /// What was asked for: a function, a memory, a table or a global.
+        kind: &'static str,
+        /// The names of the exports of that kind, in the module's order.
+        known: Vec<String>,
     },
-    /// The export exists but is a memory, table, global or tag.
-    NotAFunction {
+    /// The export exists but is something else.
+    Kind {
         /// The name that was asked for.
         name: String,
+        /// What was asked for.
+        expected: &'static str,
         /// What it is.
-        kind: &'static str,
+        actual: &'static str,
     },
     /// The function has another signature.
     Signature {
@@ -404,24 +408,24 @@ pub enum ExportError {
 impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExportError::Unknown { name, functions } if functions.is_empty() => {
-                write!(f, "no export `{name}`: the module exports no function")
+            ExportError::Unknown { name, kind, known } if known.is_empty() => {
+                write!(f, "no export `{name}`: the module exports no {kind}")
             }
-            ExportError::Unknown { name, functions } => {
+            ExportError::Unknown { name, kind, known } => {
                 // A module may export thousands: name a few, count the rest.
                 const SHOWN: usize = 12;
-                write!(f, "no export `{name}`; the exported functions are ")?;
-                for (i, function) in functions.iter().take(SHOWN).enumerate() {
+                write!(f, "no export `{name}`; the exported {kind}s are ")?;
+                for (i, known) in known.iter().take(SHOWN).enumerate() {
                     let comma = if i == 0 { "" } else { ", " };
-                    write!(f, "{comma}`{function}`")?;
+                    write!(f, "{comma}`{known}`")?;
                 }
-                match functions.len().checked_sub(SHOWN) {
+                match known.len().checked_sub(SHOWN) {
                     Some(more) if more > 0 => write!(f, " and {more} more"),
                     _ => Ok(()),
                 }
             }
-            ExportError::NotAFunction { name, kind } => {
-                write!(f, "export `{name}` is a {kind}, not a function")
+            ExportError::Kind { name, expected, actual } => {
+                write!(f, "export `{name}` is a {actual}, not a {expected}")
             }
             ExportError::Signature { name, expected, actual } => {
                 write!(f, "export `{name}` has the signature {actual}, not {expected}")

@@ -148,7 +148,7 @@ pub(crate) struct VmContext {
     pub module: *const (),
     /// The functions of [`Builtin`], in its order.
     pub builtins: *const [usize; Builtin::COUNT],
-    /// The runtime's own part of the instance.
+    /// The runtime's own part of the instance; in a [`HostContext`], of the one that imports.
     pub instance: *const (),
 }
 
@@ -163,8 +163,6 @@ pub(crate) struct HostContext {
     pub shim: usize,
     /// What the shim is for.
     pub function: *const (),
-    /// The instance that imports it.
-    pub caller: *mut VmContext,
 }
 
 /// A function that another instance or the host defines, as its importer calls it.

@@ -4,7 +4,7 @@
 //! the way from imports, segments and the start function to a running instance.
 
 use std::alloc::{self, Layout as Allocation};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::fmt;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ use crate::compile::abi::{
     HostContext, Place, VmContext, VmFuncRef, VmFunction, VmGlobal, VmMemory, VmTable,
 };
 use crate::error::{ExportError, LinkError, Trap, TrapCode};
-use crate::module::{ConstExpr, Export, ExportKind, FuncType, ImportType, SegmentMode};
+use crate::module::{ConstExpr, Export, ExportKind, FuncType, SegmentMode};
 
 /// A module that can be called.
 ///
@@ -49,7 +49,8 @@ pub(super) struct Inner {
     imported_memories: Box<[(NonNull<Inner>, u32)]>,
     imported_tables: Box<[(NonNull<Inner>, u32)]>,
     imported_globals: Box<[(NonNull<Inner>, u32)]>,
-    host_contexts: Box<[HostContext]>,
+    /// Set once, when the instance has its address.
+    host_contexts: OnceCell<Box<[UnsafeCell<HostContext>]>>,
     /// What `host_contexts` points to.
     _host_functions: Vec<Rc<HostFunc>>,
     /// Segments that have been dropped, or used up by instantiation.
@@ -332,7 +333,7 @@ impl Inner {
             imported_memories: imported_memories.into(),
             imported_tables: imported_tables.into(),
             imported_globals: imported_globals.into(),
-            host_contexts: Box::default(),
+            host_contexts: OnceCell::new(),
             _host_functions: host_functions,
             dropped_data: RefCell::new(vec![false; info.data.len()].into()),
             dropped_elements: RefCell::new(vec![false; info.elements.len()].into()),
@@ -359,8 +360,7 @@ impl Inner {
         let (layout, info) = (&self.module.0.layout, &self.module.0.info);
         let vmctx = self.vmctx();
         // SAFETY: all writes go to places of this instance's own context, given by its layout, while
-        // no code runs on it. `host_contexts` is still empty and nobody has seen it; the contexts
-        // then stay where they are as long as the instance.
+        // no code runs on it.
         unsafe {
             vmctx.write(self.vm_context((&raw const self.module.0.map).cast()));
 
@@ -368,24 +368,18 @@ impl Inner {
                 Definition::Host(host) => Some(host),
                 Definition::Extern(_) => None,
             });
-            let contexts: Box<[HostContext]> = hosts
-                .map(|host| HostContext {
-                    vm: self.vm_context(std::ptr::null()),
-                    shim: host.shim,
-                    function: host.function(),
-                    caller: vmctx,
-                })
-                .collect();
-            let contexts_place = (&raw const self.host_contexts).cast_mut();
-            contexts_place.write(contexts);
-            let mut contexts = (*contexts_place).iter_mut();
+            let contexts = hosts.map(|host| {
+                let vm = self.vm_context(std::ptr::null());
+                UnsafeCell::new(HostContext { vm, shim: host.shim, function: host.function() })
+            });
+            let mut contexts = self.host_contexts.get_or_init(|| contexts.collect()).iter();
 
             let (mut functions, mut memories, mut tables, mut globals) = (0, 0, 0, 0);
             for definition in definitions {
                 let function = match definition {
                     Definition::Host(host) => {
                         let context = contexts.next().expect("one context per host function");
-                        VmFunction { code: host.crossing, vmctx: (&raw mut *context).cast() }
+                        VmFunction { code: host.crossing, vmctx: context.get().cast() }
                     }
                     Definition::Extern(Extern::Func(func)) => func.function,
                     Definition::Extern(Extern::Memory(memory)) => {
@@ -691,15 +685,5 @@ impl TableOf<'_> {
 
     pub fn max(&self) -> u32 {
         self.elements.borrow().max()
-    }
-}
-
-/// What an import of this type is called in messages.
-pub(super) fn describe(module: &Module, ty: ImportType) -> String {
-    match ty {
-        ImportType::Function(index) => format!("function {}", module.0.info.types[index as usize]),
-        ImportType::Table(ty) => ty.to_string(),
-        ImportType::Memory(ty) => ty.to_string(),
-        ImportType::Global(ty) => ty.to_string(),
     }
 }
