@@ -47,6 +47,8 @@ mod compile;
 mod error;
 mod module;
 mod runtime;
+#[cfg(feature = "wast")]
+pub mod wast;
 
 pub use compile::Tier;
 #[cfg(feature = "listing")]

@@ -265,7 +265,7 @@ fn escaping(info: &ModuleInfo) -> Vec<u32> {
         ConstExpr::RefFunc(function) => Some(*function),
         _ => None,
     });
-    let mut functions: Vec<u32> = exported.chain(referred).collect();
+    let mut functions: Vec<u32> = exported.chain(referred).chain(info.start).collect();
     functions.sort_unstable();
     functions.dedup();
     functions

@@ -47,8 +47,8 @@ pub(crate) struct ModuleInfo {
     pub exports: Vec<Export>,
     /// The start function.
     pub start: Option<u32>,
-    /// The functions that a reference may be made to: exported, in an element segment, or the
-    /// initial value of a global. Ascending, without repetition.
+    /// The functions that a reference may be made to: exported, in an element segment, the initial
+    /// value of a global, or the start function. Ascending, without repetition.
     pub escaping: Vec<u32>,
     /// `(function, name)` from the name section, by function.
     names: Vec<(u32, Arc<str>)>,
