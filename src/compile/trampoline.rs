@@ -115,8 +115,8 @@ pub(crate) struct Trampolines {
     /// `extern "sysv64" fn(parameters…, *mut VmContext, code) -> { result, status: u64 }`. A status
     /// other than 0 means a trap.
     pub direct: DirectEntries,
-    /// The same for functions that cannot trap, call nobody and end soon: nothing to save, nowhere
-    /// to land, and a context that nobody reads.
+    /// The same for functions that cannot trap, call nobody and end soon: they need no place to land
+    /// at, and restore themselves what they change.
     pub plain: DirectEntries,
     /// `extern "sysv64" fn(*mut RegisterFile, *mut VmContext, code) -> u64`, the status.
     pub indirect: u32,
@@ -249,20 +249,22 @@ fn status_register(class: ResultClass) -> Gpr {
     }
 }
 
-/// Like [`direct`], for functions that need nothing from it but the status.
+/// Like [`direct`], for functions that need nothing from it but the context and the status.
 fn plain(asm: &mut Assembler, ints: usize, class: ResultClass) -> u32 {
     let at = start(asm);
-    asm.push_r(Gpr::Rbp);
-    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+    asm.push_r(VMCTX);
+    // Behind the saved register and the return address lie the arguments that found no register.
+    let on_stack = |index: usize| Mem::base(Gpr::Rsp, 16 + 8 * (index - INT_PARAMS.len()) as i32);
+    match INT_PARAMS.get(ints) {
+        Some(context) => asm.mov_rr(Size::S64, VMCTX, *context),
+        None => asm.mov_rm(Size::S64, VMCTX, on_stack(ints)),
+    }
     match INT_PARAMS.get(ints + 1) {
         Some(code) => asm.call_r(*code),
-        None => {
-            let offset = 16 + 8 * (ints + 1 - INT_PARAMS.len()) as i32;
-            asm.call_m(Mem::base(Gpr::Rbp, offset));
-        }
+        None => asm.call_m(on_stack(ints + 1)),
     }
     asm.zero(status_register(class));
-    asm.pop_r(Gpr::Rbp);
+    asm.pop_r(VMCTX);
     asm.ret();
     at
 }

@@ -56,22 +56,23 @@ impl Caller<'_> {
 /// A function of the host, ready to be bound.
 pub struct HostFunc {
     pub(super) ty: FuncType,
-    /// What wasm code calls.
-    pub(super) crossing: *const u8,
     /// What the crossing calls.
     pub(super) shim: usize,
+    /// Whether the shim takes its arguments in registers.
+    direct: bool,
     /// What the shim gets: the closure, or the closure and its signature.
     closure: Box<dyn Any>,
 }
 
 impl HostFunc {
-    fn new(ty: FuncType, shim: usize, closure: Box<dyn Any>) -> HostFunc {
-        let crossing = if is_direct(ty.params(), ty.results()) {
-            trampolines::host_direct(count_ints(ty.params()), result_class(ty.results()))
+    /// What wasm code calls. Only instances ask, so that the trampolines are there.
+    pub(super) fn crossing(&self) -> *const u8 {
+        if self.direct {
+            let (params, results) = (self.ty.params(), self.ty.results());
+            trampolines::host_direct(count_ints(params), result_class(results))
         } else {
             trampolines::host_indirect()
-        };
-        HostFunc { ty, crossing, shim, closure }
+        }
     }
 
     /// What [`HostContext::function`] points to: stays where it is as long as this lives.
@@ -83,12 +84,8 @@ impl HostFunc {
     pub(super) fn dynamic(ty: FuncType, function: impl DynFn) -> HostFunc {
         let dynamic =
             Dynamic { signature: Signature::of(&ty), ty: ty.clone(), function: Box::new(function) };
-        HostFunc {
-            crossing: trampolines::host_indirect(),
-            shim: dynamic_shim as *const () as usize,
-            closure: Box::new(dynamic),
-            ty,
-        }
+        let shim = dynamic_shim as *const () as usize;
+        HostFunc { ty, shim, direct: false, closure: Box::new(dynamic) }
     }
 }
 
@@ -328,13 +325,15 @@ macro_rules! host_func {
                 }
 
                 let ty = FuncType::new([$($param::TYPE),*], Output::Results::TYPES.iter().copied());
-                let shim = if is_direct(ty.params(), ty.results()) {
+                let in_registers = is_direct(ty.params(), ty.results());
+                let shim = if in_registers {
                     direct::<Closure, $($param,)* Output> as *const () as usize
                 } else {
                     indirect::<Closure, $($param,)* Output> as *const () as usize
                 };
                 let signature = Signature::of(&ty);
-                HostFunc::new(ty, shim, Box::new(Static { function: self, signature }))
+                let closure = Box::new(Static { function: self, signature });
+                HostFunc { ty, shim, direct: in_registers, closure }
             }
         }
     };

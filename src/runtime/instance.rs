@@ -379,7 +379,7 @@ impl Inner {
                 let function = match definition {
                     Definition::Host(host) => {
                         let context = contexts.next().expect("one context per host function");
-                        VmFunction { code: host.crossing, vmctx: context.get().cast() }
+                        VmFunction { code: host.crossing(), vmctx: context.get().cast() }
                     }
                     Definition::Extern(Extern::Func(func)) => func.function,
                     Definition::Extern(Extern::Memory(memory)) => {

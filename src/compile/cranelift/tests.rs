@@ -235,6 +235,129 @@ fn features_can_be_masked() {
     }
 }
 
+/// One site for each access to a memory, with the operator's own offset, also where a load became the
+/// operand of another instruction.
+#[test]
+fn each_memory_access_is_one_trap_site() {
+    let address = "(local.get 0)";
+    let load = |operator: &str| format!("(drop ({operator} {address}))");
+    let store = |operator: &str, ty: &str| format!("({operator} {address} ({ty}.const 0))");
+    let add = |ty: &str| {
+        format!("({ty}.store {address} ({ty}.add ({ty}.load {address}) ({ty}.const 7)))")
+    };
+    for (body, sites, last) in [
+        (load("i32.load8_s"), 1, [0x2c, 0, 0]),
+        (load("i64.load32_u"), 1, [0x35, 2, 0]),
+        (load("f64.load offset=0x80000000"), 1, [0x2b, 3, 0x80]),
+        (store("i64.store16", "i64"), 1, [0x3d, 1, 0]),
+        (store("f32.store offset=4", "f32"), 1, [0x38, 2, 4]),
+        // One instruction that reads and writes: where it faults, it reads.
+        (add("i32"), 1, [0x28, 2, 0]),
+        (add("f64"), 2, [0x39, 3, 0]),
+        (format!("(global.set 0 (i32.sub (global.get 0) (i32.load {address})))"), 1, [0x28, 2, 0]),
+    ] {
+        let text = format!(
+            "(module (memory 1) (global (mut i32) (i32.const 0)) (func (param i32) {body}))"
+        );
+        let (binary, code) = (wat::parse_str(&text).expect("a module"), compile(&text));
+        assert_eq!(traps(&code), vec![TrapCode::MemoryOutOfBounds; sites], "{body}");
+        let at = code.traps[sites - 1].wasm_offset as usize;
+        assert_eq!(binary[at..at + 3], last, "{body}");
+    }
+}
+
+/// The codes of the traps in the IR, sorted.
+fn trap_sites(body: &str) -> Vec<TrapCode> {
+    let text = format!(
+        "(module (type $t (func)) (import \"m\" \"f\" (func (type $t))) (memory 1)
+         (table $t 1 funcref) (table $x 1 externref) (data $d \"d\") (elem $e func 0)
+         (func (param i32) {body}))"
+    );
+    let mut codes = traps(&compile(&text));
+    codes.sort_by_key(|code| *code as u8);
+    codes
+}
+
+#[test]
+fn tables_and_bulk_operators_trap_with_their_codes() {
+    use TrapCode::*;
+    let three = "(local.get 0) (local.get 0) (local.get 0)";
+    let rows: &[(&str, &[TrapCode])] = &[
+        (
+            "(call_indirect $t (type $t) (local.get 0))",
+            &[StackOverflow, UndefinedElement, UninitializedElement, IndirectCallTypeMismatch],
+        ),
+        ("(call 0)", &[StackOverflow]),
+        ("(drop (table.get $t (local.get 0)))", &[TableOutOfBounds]),
+        ("(table.set $t (local.get 0) (ref.func 0))", &[TableOutOfBounds]),
+        ("(table.set $x (local.get 0) (ref.null extern))", &[TableOutOfBounds]),
+        ("(drop (table.size $t))", &[]),
+        ("(drop (memory.size))", &[]),
+        // Calls into the runtime need stack as well.
+        ("(drop (memory.grow (local.get 0)))", &[StackOverflow]),
+        ("(drop (table.grow $x (ref.null extern) (local.get 0)))", &[StackOverflow]),
+        ("(data.drop $d) (elem.drop $e)", &[StackOverflow]),
+        (&format!("(memory.copy {three})"), &[StackOverflow, MemoryOutOfBounds]),
+        (&format!("(memory.fill {three})"), &[StackOverflow, MemoryOutOfBounds]),
+        (&format!("(memory.init $d {three})"), &[StackOverflow, MemoryOutOfBounds]),
+        (&format!("(table.copy $t $t {three})"), &[StackOverflow, TableOutOfBounds]),
+        (&format!("(table.init $t $e {three})"), &[StackOverflow, TableOutOfBounds]),
+        (
+            "(table.fill $t (local.get 0) (ref.null func) (local.get 0))",
+            &[StackOverflow, TableOutOfBounds],
+        ),
+    ];
+    for (body, expected) in rows {
+        assert_eq!(trap_sites(body), *expected, "{body}");
+    }
+}
+
+/// A copy or a fill of constant length is loads, then stores from the last piece to the first.
+#[test]
+fn short_bulk_operators_are_made_of_moves() {
+    use TrapCode::MemoryOutOfBounds;
+    let address = "(local.get 0)";
+    for (length, pieces) in [(1, 1), (3, 2), (8, 1), (13, 2), (16, 1), (64, 4)] {
+        let fill = format!("(memory.fill {address} {address} (i32.const {length}))");
+        assert_eq!(trap_sites(&fill), vec![MemoryOutOfBounds; pieces]);
+        let copy = format!("(memory.copy {address} (i32.const 9) (i32.const {length}))");
+        assert_eq!(trap_sites(&copy), vec![MemoryOutOfBounds; 2 * pieces]);
+    }
+    for length in [0, 65] {
+        let fill = format!("(memory.fill {address} {address} (i32.const {length}))");
+        assert_eq!(trap_sites(&fill), [TrapCode::StackOverflow, MemoryOutOfBounds]);
+    }
+}
+
+/// What never changes is read once, before the loop, and each access is one instruction.
+#[test]
+fn the_base_of_a_memory_is_read_outside_of_loops() {
+    let code = compile(
+        "(module (memory 1) (func (param i32) (loop
+            (i32.store offset=16 (local.get 0) (i32.load offset=8 (local.get 0)))
+            (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 4)))))))",
+    );
+    let mut decoder = iced_x86::Decoder::new(64, &code.bytes, 0);
+    let instructions: Vec<_> = decoder.iter().collect();
+    let of_memory = |at: &&iced_x86::Instruction| {
+        let mnemonic = at.mnemonic();
+        at.op_count() == 2
+            && (at.op0_kind() == iced_x86::OpKind::Memory
+                || at.op1_kind() == iced_x86::OpKind::Memory)
+            && mnemonic != iced_x86::Mnemonic::Lea
+    };
+    let back = instructions.iter().find(|at| at.is_jcc_short_or_near()).expect("a loop");
+    let inside: Vec<_> = instructions
+        .iter()
+        .filter(|at| (back.near_branch_target()..back.ip()).contains(&at.ip()))
+        .filter(of_memory)
+        .map(|at| at.ip() as u32)
+        .collect();
+    let sites: Vec<_> = code.traps.iter().map(|trap| trap.offset).collect();
+    assert_eq!(inside, sites);
+    assert_eq!(instructions.iter().filter(of_memory).count(), 3);
+}
+
 /// Sizes at which anything quadratic would be seen.
 #[test]
 fn large_bodies_are_no_problem() {
