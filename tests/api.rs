@@ -46,8 +46,9 @@ sample_integer!(i32 u32 "i32", u32 u32 "i32", i64 u64 "i64", u64 u64 "i64");
 impl Sample for f32 {
     const WAT: &'static str = "f32";
     fn sample(position: u64) -> f32 {
-        let (quiet, sign) = ((position as u32 % 3 / 2) << 22, (position as u32 % 2) << 31);
-        f32::from_bits(0x7f80_0001 + position as u32 * 0x0001_1111 + quiet + sign)
+        let position = position as u32;
+        let (quiet, sign) = ((position % 3 / 2) << 22, (position % 2) << 31);
+        f32::from_bits(0x7f80_0001 + position * 0x1_1111 + quiet + sign)
     }
     fn bits(self) -> u64 {
         u64::from(self.to_bits())
@@ -57,9 +58,8 @@ impl Sample for f32 {
 impl Sample for f64 {
     const WAT: &'static str = "f64";
     fn sample(position: u64) -> f64 {
-        f64::from_bits(
-            0x7ff0_0000_0000_0001 + position * 0x0001_1000_1000_1000 + ((position % 2) << 63),
-        )
+        let (quiet, sign) = ((position % 3 / 2) << 51, (position % 2) << 63);
+        f64::from_bits(0x7ff0_0000_0000_0001 + position * 0x1111_1111_1111 + quiet + sign)
     }
     fn bits(self) -> u64 {
         self.to_bits()

@@ -127,8 +127,11 @@ fn failed_modules_leave_nothing(tier: Tier) {
 /// Traps make a backtrace, threads a stack for signals: both must go.
 fn traps_and_threads_leave_nothing(tier: Tier) {
     let _alone = alone();
-    let module = module(tier, r#"(module (func $f (export "f") (param i32) call $f2 (drop (i32.div_u
-        (i32.const 1) (local.get 0)))) (func $f2 (nop)))"#);
+    let module = module(
+        tier,
+        r#"(module (func $f (export "f") (param i32) call $f2 (drop (i32.div_u
+        (i32.const 1) (local.get 0)))) (func $f2 (nop)))"#,
+    );
     let live = |threads: usize| {
         for _ in 0..threads {
             let module = module.clone();
@@ -159,12 +162,14 @@ fn summer(random: &mut Random) -> (Vec<u8>, i32) {
     for _ in 0..count {
         let number = random.bits() as i32;
         sum = sum.wrapping_add(number);
-        operators.extend([vec![0x41], signed(i64::from(number)), vec![0x20, 0, 0x6c, 0x6a]].concat());
+        operators
+            .extend([vec![0x41], signed(i64::from(number)), vec![0x20, 0, 0x6c, 0x6a]].concat());
     }
     (module(&[I32], &[I32], &[Body::new(operators)]), sum)
 }
 
 fn live_code_stays_while_others_come_and_go(tier: Tier) {
+    let _alone = alone();
     let engine = Engine::new(tier).expect("an engine");
     let mut random = Random::new(77);
     let mut live: Vec<(Instance, i32)> = Vec::new();
@@ -187,6 +192,7 @@ fn live_code_stays_while_others_come_and_go(tier: Tier) {
 
 /// The code of a live module is where it was, byte for byte.
 fn live_code_does_not_change(tier: Tier) {
+    let _alone = alone();
     let kept = module(tier, common::fixture("fib"));
     let before = kept.code(0).expect("code").to_vec();
     let mut random = Random::new(78);
@@ -208,6 +214,7 @@ fn writable_and_executable() -> Vec<String> {
 }
 
 fn no_page_is_writable_and_executable(tier: Tier) {
+    let _alone = alone();
     assert_eq!(writable_and_executable(), [] as [&str; 0]);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -233,11 +240,13 @@ fn no_page_is_writable_and_executable(tier: Tier) {
 
 /// Where code is executed it cannot be written, in the view that runs.
 fn code_lies_in_pages_that_only_run(tier: Tier) {
+    let _alone = alone();
     let module = module(tier, common::fixture("fib"));
     let address = module.code(0).expect("code").as_ptr() as usize;
     let maps = fs::read_to_string("/proc/self/maps").expect("maps");
     let holds = |line: &&str| {
-        let (start, end) = line.split(' ').next().expect("a range").split_once('-').expect("a range");
+        let (start, end) =
+            line.split(' ').next().expect("a range").split_once('-').expect("a range");
         let number = |text: &str| usize::from_str_radix(text, 16).expect("a number");
         (number(start)..number(end)).contains(&address)
     };

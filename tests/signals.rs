@@ -367,7 +367,10 @@ fn rust_still_reports_the_hosts_stack_overflow(tier: Tier) {
         let ending = scenario(tier, test, &format!("with a trap: {with_trap}"), || {
             let run = move || {
                 let add4 = instance(tier, common::fixture("add4"));
-                assert_eq!(add4.func::<fn(i64) -> i64>("add4").expect("add4")(1).expect("no trap"), 5);
+                assert_eq!(
+                    add4.func::<fn(i64) -> i64>("add4").expect("add4")(1).expect("no trap"),
+                    5
+                );
                 if with_trap {
                     exercise(tier);
                 }
@@ -409,7 +412,11 @@ fn sent_signals_do_what_they_do_without_the_engine(tier: Tier) {
                     })
                 });
                 let [Some(without), Some(with)] = endings else { continue };
-                assert_eq!(with.signal(), without.signal(), "{way} {signal} after {before}: {with:#?}");
+                assert_eq!(
+                    with.signal(),
+                    without.signal(),
+                    "{way} {signal} after {before}: {with:#?}"
+                );
                 assert_eq!(with.done, without.done, "{way} {signal} after {before}: {with:#?}");
                 let ends = (before == libc::SIG_DFL).then_some(signal);
                 assert_eq!(without.signal(), ends, "{way} {signal} after {before}: {without:#?}");
@@ -494,7 +501,8 @@ fn timers_do_not_disturb_the_guest(tier: Tier) {
         TICKS.fetch_add(1, Ordering::SeqCst);
     }
     succeeds(tier, "timers_do_not_disturb_the_guest", "timer", || {
-        let fib = instance(tier, common::fixture("fib")).func::<fn(i32) -> i32>("fib").expect("fib");
+        let fib =
+            instance(tier, common::fixture("fib")).func::<fn(i32) -> i32>("fib").expect("fib");
         let time = libc::timeval { tv_sec: 0, tv_usec: 500 };
         let timer = libc::itimerval { it_interval: time, it_value: time };
         let tick = action(tick as *const () as usize, libc::SA_RESTART);

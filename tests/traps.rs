@@ -293,7 +293,11 @@ fn recursions(depth: i32) -> Vec<Recursion> {
     vec![
         Recursion { text: direct.to_string(), arguments: vec![Value::I32(depth)], cycle: &["f"] },
         Recursion { text: mutual, arguments: vec![Value::I32(depth)], cycle: &["a", "c", "b"] },
-        Recursion { text: big, arguments: [zeros, vec![Value::I32(depth)]].concat(), cycle: &["f"] },
+        Recursion {
+            text: big,
+            arguments: [zeros, vec![Value::I32(depth)]].concat(),
+            cycle: &["f"],
+        },
     ]
 }
 
@@ -305,7 +309,8 @@ fn check_overflow(f: &Func, recursion: &Recursion) {
     // On the smallest stack, the largest frames may all fit into the backtrace.
     assert!(trap.is_backtrace_cut() || names.len() < 64, "{trap:?}");
     assert!(names.len() > 5, "{names:?}");
-    let start = recursion.cycle.iter().position(|name| *name == names[0]).expect("a function of it");
+    let start =
+        recursion.cycle.iter().position(|name| *name == names[0]).expect("a function of it");
     let expected = recursion.cycle.iter().cycle().skip(start);
     assert!(names.iter().zip(expected).all(|(name, expected)| name == expected), "{names:?}");
     // All but the innermost stand at a call.
@@ -364,7 +369,7 @@ fn small_stacks_overflow_too(tier: Tier) {
 
 /// A function that calls nothing, with a frame larger than a small stack.
 fn large_leaf_frames_overflow(tier: Tier) {
-    const VALUES: usize = 9_000;
+    const VALUES: usize = 5_000;
     let mut text = "(module (func $leaf (param i64) (result i64) ".to_string();
     // All values are computed before the first is used, in the opposite order.
     for i in 0..VALUES {
@@ -393,7 +398,7 @@ fn large_leaf_frames_overflow(tier: Tier) {
             }
         }
     };
-    let thread = thread::Builder::new().stack_size(64 << 10).spawn(run).expect("a thread");
+    let thread = thread::Builder::new().stack_size(32 << 10).spawn(run).expect("a thread");
     thread.join().expect("no panic");
 }
 
@@ -405,7 +410,12 @@ fn deep_recursion_is_no_overflow(tier: Tier) {
         let f = instantiate(&module).func::<fn(i32) -> i32>("f").expect("f");
         assert_eq!(f(10_000).expect("no trap"), 10_000);
     };
-    thread::Builder::new().stack_size(4 << 20).spawn(run).expect("a thread").join().expect("no panic");
+    thread::Builder::new()
+        .stack_size(4 << 20)
+        .spawn(run)
+        .expect("a thread")
+        .join()
+        .expect("no panic");
 }
 
 fn traps_and_calls_alternate(tier: Tier) {

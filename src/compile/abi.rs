@@ -26,14 +26,18 @@
 
 use std::mem::offset_of;
 
-use crate::asm::{Gpr, GprSet, Xmm};
+#[cfg(feature = "baseline")]
+use crate::asm::GprSet;
+use crate::asm::{Gpr, Xmm};
 use crate::module::{FuncType, ModuleInfo, ValType};
 
 /// Holds the instance's [`VmContext`] while wasm code runs.
 pub(crate) const VMCTX: Gpr = Gpr::R15;
 /// Free for the emitter at any point; never live across an operator.
+#[cfg(feature = "baseline")]
 pub(crate) const SCRATCH: Gpr = Gpr::R11;
 /// The same for floats and vectors.
+#[cfg(feature = "baseline")]
 pub(crate) const FLOAT_SCRATCH: Xmm = Xmm::Xmm15;
 /// Parameters of integer class, in order.
 pub(crate) const INT_PARAMS: [Gpr; 6] = [Gpr::Rdi, Gpr::Rsi, Gpr::Rdx, Gpr::Rcx, Gpr::R8, Gpr::R9];
@@ -45,6 +49,7 @@ pub(crate) const INT_RESULTS: [Gpr; 8] =
 /// Results of float and vector class, in order.
 pub(crate) const FLOAT_RESULTS: [Xmm; 8] = FIRST_EIGHT_XMM;
 /// What a callee gives back unchanged, besides rbp, rsp and [`VMCTX`].
+#[cfg(feature = "baseline")]
 pub(crate) const CALLEE_SAVED: GprSet = GprSet::of(&[Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14]);
 
 const FIRST_EIGHT_XMM: [Xmm; 8] =
@@ -385,6 +390,7 @@ const _: () = assert!(RAISE_TRAP > 0 && RAISE_TRAP < 128);
 
 /// The largest frame of a leaf function that needs no stack check: well within the reserve that
 /// every stack limit leaves.
+#[cfg(feature = "baseline")]
 pub(crate) const UNCHECKED_FRAME: u32 = 1024;
 
 #[cfg(test)]

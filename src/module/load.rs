@@ -301,7 +301,7 @@ fn global_type(ty: &wasmparser::GlobalType) -> GlobalType {
 }
 
 pub(crate) fn invalid(error: wasmparser::BinaryReaderError) -> LoadError {
-    LoadError::Invalid { message: error.message().to_string(), offset: error.offset() as u64 }
+    LoadError::Invalid { message: error.message().to_string(), offset: error.offset() }
 }
 
 fn unsupported(what: &str, offset: impl Into<u64>) -> LoadError {

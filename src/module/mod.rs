@@ -13,7 +13,9 @@ mod types;
 use std::sync::Arc;
 
 pub(crate) use facts::{Facts, ValidBody, Validation};
-pub(crate) use load::{binary, invalid, load};
+#[cfg(feature = "listing")]
+pub(crate) use load::invalid;
+pub(crate) use load::{binary, load};
 pub(crate) use names::operator_name;
 pub use types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 

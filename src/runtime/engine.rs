@@ -73,7 +73,6 @@ impl Engine {
     }
 
     /// The settings of a new engine, to be changed before it is built.
-    #[must_use]
     pub fn builder() -> EngineBuilder {
         EngineBuilder {
             tier: Tier::default(),

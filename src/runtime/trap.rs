@@ -31,7 +31,7 @@ pub(super) unsafe fn record(
     let low = if thread.is_on_stack(stack_pointer) { stack_pointer } else { frame_pointer };
     let on_stack = thread.is_on_stack(low);
     let word = |address: usize| {
-        let inside = on_stack && address >= low && address < entry_sp && address % 8 == 0;
+        let inside = on_stack && address >= low && address < entry_sp && address.is_multiple_of(8);
         // SAFETY: between rsp and the entry's stack pointer lie the frames of the stopped guest,
         // mapped and initialised.
         inside.then(|| unsafe { *(address as *const usize) })

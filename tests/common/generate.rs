@@ -217,7 +217,8 @@ impl<'a> Function<'a> {
 
     /// Pushes one value.
     fn value(&mut self, ty: ValType, depth: usize) {
-        let choice = if self.is_tight(depth) { self.random.below(2) } else { self.random.below(20) };
+        let choice =
+            if self.is_tight(depth) { self.random.below(2) } else { self.random.below(20) };
         match choice {
             0 => self.constant(ty),
             1 | 2 => match self.local_of(ty) {
@@ -484,8 +485,9 @@ impl<'a> Function<'a> {
             if self.random.one_in(2) {
                 self.op("i32.const 3\ni32.and");
             }
-            let targets: String =
-                (0..1 + self.random.below(5)).map(|_| format!("{} ", self.random.pick(&same))).collect();
+            let targets: String = (0..1 + self.random.below(5))
+                .map(|_| format!("{} ", self.random.pick(&same)))
+                .collect();
             self.op(format!("br_table {targets}"));
         } else {
             self.values(&label.types, depth + 1);

@@ -18,6 +18,8 @@ pub const WASMTIME: &str = "wasmtime Cranelift";
 pub const WINCH: &str = "wasmtime Winch";
 pub const WASMI: &str = "wasmi";
 pub const VALIDATION: &str = "wasmparser validation";
+/// wasmparser's, and what this crate notes for its compilers on the way.
+pub const OWN_VALIDATION: &str = "wasm-mini validation";
 
 impl Engines {
     pub fn new() -> Engines {
@@ -67,10 +69,13 @@ pub fn validate(binary: &[u8]) {
     validator.validate_all(binary).expect("a valid module");
 }
 
-/// Contenders that make a module of the binary: validation, and each engine.
+/// Contenders that make a module of the binary: validation alone, and each engine.
 pub fn loaders<'a>(engines: &'a Engines, binary: &'a [u8]) -> Vec<crate::race::Contender<'a>> {
     use crate::race::Contender;
-    let mut contenders = vec![Contender::new(VALIDATION, move || validate(binary))];
+    let mut contenders = vec![
+        Contender::new(VALIDATION, move || validate(binary)),
+        Contender::new(OWN_VALIDATION, move || wasm_mini::validate(binary).expect("valid")),
+    ];
     for (name, engine) in &engines.mini {
         contenders.push(Contender::new(*name, move || {
             wasm_mini::Module::with_engine(engine, binary).expect("a valid module")

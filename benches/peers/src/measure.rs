@@ -17,10 +17,10 @@ use crate::report::Section;
 
 /// All of them, in the order of the report.
 pub fn all(engines: &Engines, quick: bool) -> Vec<Section> {
-    let plan = |batch| Plan { rounds: if quick { 5 } else { 41 }, batch };
+    let plan = |batch| Plan { rounds: if quick { 5 } else { 201 }, batch };
     let short = plan(Duration::from_millis(1));
     // What takes long by itself needs fewer rounds to meet a calm moment.
-    let long = Plan { rounds: if quick { 3 } else { 15 }, batch: Duration::from_millis(5) };
+    let long = Plan { rounds: if quick { 3 } else { 31 }, batch: Duration::from_millis(5) };
     let measurements: [&dyn Fn() -> Vec<Section>; 8] = [
         &|| calls::measure(engines, short),
         &|| vec![first_result::measure(engines, short)],

@@ -61,8 +61,8 @@ impl Compiler {
         for (at, ty) in params.iter().enumerate() {
             let operand = self.operand_at(base + at);
             match self.callee.params[at] {
-                Location::Gpr(register) => self.moves.to_gpr(register, *ty, operand),
-                Location::Xmm(register) => self.moves.to_xmm(register, *ty, operand),
+                Location::Gpr(register) => self.moves.set_gpr(register, *ty, operand),
+                Location::Xmm(register) => self.moves.set_xmm(register, *ty, operand),
                 Location::Memory(offset) => {
                     self.store(*ty, Mem::base(Gpr::Rsp, offset as i32), operand);
                 }

@@ -15,9 +15,9 @@
 //! A block to whose end nobody branches has no label, and its results stay where they are.
 
 use super::Compiler;
-use super::registers::{MERGE_GPR, Operand, float_size_of, size_of, slot};
+use super::registers::{MERGE_GPR, Operand, size_of, slot};
 use super::value::Value;
-use crate::asm::{Alu, Cond, Gpr, Label, Mem, Scale, Size, Xmm};
+use crate::asm::{Cond, FloatSize, Gpr, Label, Mem, Size, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, Location, SCRATCH};
 use crate::module::ValType;
 
@@ -37,7 +37,7 @@ pub(super) enum Kind {
 pub(super) struct ControlFrame {
     kind: Kind,
     /// Where branches go: a loop's head, the end of anything else.
-    label: Label,
+    pub label: Label,
     /// Where an `if` goes if its condition does not hold.
     otherwise: Label,
     /// How many operands are below the block.
@@ -47,14 +47,14 @@ pub(super) struct ControlFrame {
     params: usize,
     results: usize,
     /// Whether anything goes to `label`.
-    is_target: bool,
+    pub is_target: bool,
     /// The stub that the current `br_table` made for this target, and which `br_table` that is.
-    table_stub: Option<(u32, Label)>,
+    pub table_stub: Option<(u32, Label)>,
 }
 
 impl ControlFrame {
     /// How many operands a branch takes along.
-    fn arity(&self) -> usize {
+    pub fn arity(&self) -> usize {
         if self.kind == Kind::Loop { self.params } else { self.results }
     }
 
@@ -66,14 +66,11 @@ impl ControlFrame {
 
 /// A condition off the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Condition {
+pub(super) enum Condition {
     Always,
     Never,
     On(Cond),
 }
-
-/// A `br_table` with no more targets than this is a chain of comparisons.
-const LONGEST_CHAIN: usize = 4;
 
 /// Opening and closing.
 impl Compiler {
@@ -232,7 +229,7 @@ impl Compiler {
     }
 
     /// The index of the control frame at this depth.
-    fn frame_at(&self, depth: u32) -> usize {
+    pub(super) fn frame_at(&self, depth: u32) -> usize {
         self.control.len() - 1 - depth as usize
     }
 }
@@ -241,7 +238,7 @@ impl Compiler {
 impl Compiler {
     /// Binds a label of a control frame. A jump that is waiting to be emitted is needed only if it
     /// goes elsewhere.
-    fn bind(&mut self, label: Label) {
+    pub(super) fn bind(&mut self, label: Label) {
         if let Some(target) = self.pending_jump.take()
             && target != label
         {
@@ -256,7 +253,7 @@ impl Compiler {
         self.zero_flag = None;
     }
 
-    fn pop_condition(&mut self) -> Condition {
+    pub(super) fn pop_condition(&mut self) -> Condition {
         match self.pop() {
             Operand::Flags(cond) => Condition::On(cond),
             Operand::Const(0) => Condition::Never,
@@ -270,7 +267,7 @@ impl Compiler {
     }
 
     /// From here to the next label, nothing is executed.
-    fn set_unreachable(&mut self) {
+    pub(super) fn set_unreachable(&mut self) {
         self.reachable = false;
     }
 
@@ -323,7 +320,7 @@ impl Compiler {
 impl Compiler {
     /// Makes the registers that the transfer to this target writes free of operands that it has
     /// yet to read. Keeps the flags.
-    fn prepare_transfer(&mut self, target: usize) {
+    pub(super) fn prepare_transfer(&mut self, target: usize) {
         if !self.prepares(target) {
             return;
         }
@@ -344,7 +341,7 @@ impl Compiler {
     }
 
     /// Whether there may be something to prepare.
-    fn prepares(&self, target: usize) -> bool {
+    pub(super) fn prepares(&self, target: usize) -> bool {
         let frame = &self.control[target];
         frame.arity() > 1 && !matches!(frame.kind, Kind::Function | Kind::Loop)
     }
@@ -361,7 +358,7 @@ impl Compiler {
 
     /// Emits what brings the topmost operands to where the target wants them. Changes no entry,
     /// as the code behind a conditional branch finds them as they were. Clobbers the flags.
-    fn transfer(&mut self, target: usize) {
+    pub(super) fn transfer(&mut self, target: usize) {
         let frame = self.control[target];
         if frame.kind == Kind::Function {
             return self.transfer_to_caller(&frame);
@@ -452,8 +449,8 @@ impl Compiler {
             let ty = self.types[frame.arity_types() + at];
             let operand = self.operand_at(base + at);
             match self.signature.results[at] {
-                Location::Gpr(register) => self.moves.to_gpr(register, ty, operand),
-                Location::Xmm(register) => self.moves.to_xmm(register, ty, operand),
+                Location::Gpr(register) => self.moves.set_gpr(register, ty, operand),
+                Location::Xmm(register) => self.moves.set_xmm(register, ty, operand),
                 Location::Memory(offset) => {
                     if !has_area {
                         self.asm.mov_rm(Size::S64, SCRATCH, slot(self.frame.return_area));
@@ -478,7 +475,10 @@ impl Compiler {
                 }
             }
             Operand::Slot(source) => {
-                let size = float_size_of(ty);
+                let size = match size_of(ty) {
+                    Size::S64 => FloatSize::F64,
+                    _ => FloatSize::F32,
+                };
                 self.asm.movs_rm(size, FLOAT_SCRATCH, slot(source));
                 self.asm.movs_mr(size, place(offset), FLOAT_SCRATCH);
             }
@@ -486,170 +486,3 @@ impl Compiler {
         }
     }
 }
-
-/// `br_table`.
-impl Compiler {
-    pub(super) fn br_table(&mut self, table: &wasmparser::BrTable<'_>) {
-        let mut depths = std::mem::take(&mut self.depths);
-        depths.clear();
-        // The table is valid, so reading it again cannot fail.
-        depths.extend(table.targets().filter_map(Result::ok));
-        self.branch_by_table(&depths, table.default());
-        self.depths = depths;
-    }
-
-    fn branch_by_table(&mut self, depths: &[u32], default: u32) {
-        let index = self.pop();
-        // What is prepared for one block is prepared for all: they have the same types.
-        let prepared = depths.iter().chain([&default]);
-        if let Some(depth) = prepared.copied().find(|depth| self.prepares(self.frame_at(*depth))) {
-            self.prepare_transfer(self.frame_at(depth));
-        }
-        self.tables_made += 1;
-        self.stubs.clear();
-        let otherwise = self.table_label(default);
-        if depths.len() <= LONGEST_CHAIN {
-            let register = self.gpr_or_scratch(Size::S32, index);
-            for (at, depth) in depths.iter().enumerate() {
-                let label = self.table_label(*depth);
-                if at == 0 {
-                    self.asm.test_rr(Size::S32, register, register);
-                } else {
-                    self.asm.alu_ri(Alu::Cmp, Size::S32, register, at as i32);
-                }
-                self.asm.jcc(Cond::E, label);
-            }
-            self.release(index);
-            self.pending_jump = Some(otherwise);
-        } else {
-            let table = self.asm.new_label();
-            let start = self.table_labels.len();
-            for depth in depths {
-                let label = self.table_label(*depth);
-                self.table_labels.push(label);
-            }
-            self.tables.push((table, start));
-            // The move clears the upper half.
-            let register = match index {
-                Operand::Gpr(register) if self.registers.gprs.contains(register) => register,
-                _ => self.take_gpr(),
-            };
-            match index {
-                Operand::Gpr(index) => self.asm.mov_rr(Size::S32, register, index),
-                _ => self.load_gpr(Size::S32, register, index),
-            }
-            self.asm.alu_ri(Alu::Cmp, Size::S32, register, depths.len() as i32);
-            self.asm.jcc(Cond::Ae, otherwise);
-            self.asm.lea_label(SCRATCH, table);
-            let entry = Mem::indexed(SCRATCH, register, Scale::X4, 0);
-            self.asm.movsx_rm(Size::S64, register, entry, Size::S32);
-            self.asm.alu_rr(Alu::Add, Size::S64, register, SCRATCH);
-            self.asm.jmp_r(register);
-            self.release(Operand::Gpr(register));
-        }
-        for at in 0..self.stubs.len() {
-            let (stub, target) = self.stubs[at];
-            self.bind(stub);
-            self.transfer(target);
-            self.pending_jump = Some(self.control[target].label);
-        }
-        self.set_unreachable();
-    }
-
-    /// Where a `br_table` jumps for this depth: to the target itself, or to a stub that takes the
-    /// operands along, one for each target.
-    fn table_label(&mut self, depth: u32) -> Label {
-        let target = self.frame_at(depth);
-        let frame = &mut self.control[target];
-        frame.is_target = true;
-        if frame.arity() == 0 {
-            return frame.label;
-        }
-        match frame.table_stub {
-            Some((table, stub)) if table == self.tables_made => stub,
-            _ => {
-                let stub = self.asm.new_label();
-                frame.table_stub = Some((self.tables_made, stub));
-                self.stubs.push((stub, target));
-                stub
-            }
-        }
-    }
-
-    /// Emits the jump tables, behind all code that is executed.
-    pub(super) fn emit_tables(&mut self) {
-        for at in 0..self.tables.len() {
-            let (table, start) = self.tables[at];
-            let end = self.tables.get(at + 1).map_or(self.table_labels.len(), |next| next.1);
-            self.asm.buf.align(4, 0xCC);
-            self.asm.buf.reserve(4 * (end - start));
-            self.asm.bind(table);
-            for label in &self.table_labels[start..end] {
-                self.asm.emit_table_entry(*label, table);
-            }
-        }
-    }
-}
-
-/// Choosing.
-impl Compiler {
-    pub(super) fn select(&mut self) {
-        let condition = self.pop_condition();
-        let ty = self.stack.get(self.stack.len() - 1).ty;
-        let second = self.pop();
-        let first = self.pop();
-        let cond = match condition {
-            Condition::On(cond) => cond,
-            Condition::Always => return self.keep(ty, first, second),
-            Condition::Never => return self.keep(ty, second, first),
-        };
-        if ty.is_vector_class() {
-            return self.select_float(ty, cond, first, second);
-        }
-        let size = size_of(ty);
-        let dst = self.gpr_for_result(first, second);
-        self.load_gpr_keeping_flags(size, dst, first);
-        match second {
-            Operand::Slot(offset) => self.asm.cmov_rm(cond.invert(), size, dst, slot(offset)),
-            _ => {
-                let second = self.gpr_or_scratch(size, second);
-                self.asm.cmov_rr(cond.invert(), size, dst, second);
-            }
-        }
-        self.finish_binary(ty, dst, first, second);
-    }
-
-    fn select_float(&mut self, ty: ValType, cond: Cond, first: Operand, second: Operand) {
-        let dst = self.xmm_for_result(first, second);
-        self.load_xmm(ty, dst, first);
-        let keep = self.asm.new_label();
-        self.asm.jcc_short(cond, keep);
-        self.load_xmm(ty, dst, second);
-        self.bind_inside(keep);
-        self.finish_float(ty, dst, first, second);
-    }
-
-    /// Pushes one operand, drops the other.
-    fn keep(&mut self, ty: ValType, kept: Operand, dropped: Operand) {
-        self.release(dropped);
-        if let Operand::Const(bits) = kept {
-            self.push_const(ty, bits);
-        } else if ty.is_vector_class() {
-            let dst = self.xmm_for_result(kept, Operand::Const(0));
-            self.load_xmm(ty, dst, kept);
-            self.finish_float(ty, dst, kept, Operand::Const(0));
-        } else {
-            let dst = self.gpr_for_result(kept, Operand::Const(0));
-            self.load_gpr(size_of(ty), dst, kept);
-            self.finish_binary(ty, dst, kept, Operand::Const(0));
-        }
-    }
-
-    pub(super) fn drop(&mut self) {
-        let operand = self.pop();
-        self.release(operand);
-    }
-}
-
-/// The register names that the convention at labels fixes.
-const _: () = assert!(matches!(MERGE_GPR, Gpr::Rax));

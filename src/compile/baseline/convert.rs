@@ -127,12 +127,13 @@ impl Compiler {
     /// bit so that rounding comes out the same, and the result doubled.
     fn convert_unsigned_64(&mut self, size: FloatSize, dst: Xmm) {
         let [large, done] = [(); 2].map(|()| self.asm.new_label());
+        // Taken on both paths, because taking a register may spill.
+        let lowest_bit = self.take_gpr();
         self.asm.test_rr(Size::S64, SCRATCH, SCRATCH);
         self.asm.jcc_short(Cond::S, large);
         self.asm.cvtsi2s_rr(size, Size::S64, dst, SCRATCH);
         self.asm.jmp_short(done);
         self.asm.bind(large);
-        let lowest_bit = self.take_gpr();
         self.asm.mov_rr(Size::S32, lowest_bit, SCRATCH);
         self.asm.alu_ri(Alu::And, Size::S32, lowest_bit, 1);
         self.asm.shift_ri(Shift::Shr, Size::S64, SCRATCH, 1);
@@ -218,6 +219,8 @@ impl Compiler {
         let Truncation { from, saturates, .. } = truncation;
         let size = float_size_of(from);
         let [large, done] = [(); 2].map(|()| self.asm.new_label());
+        // Taken on both paths, because taking a register may spill.
+        let distance = self.take_xmm();
         self.load_power_63(from);
         self.asm.ucomis_rr(size, source, FLOAT_SCRATCH);
         self.asm.jcc(Cond::Ae, large);
@@ -233,7 +236,6 @@ impl Compiler {
         self.asm.jmp(done);
 
         self.asm.bind(large);
-        let distance = self.take_xmm();
         self.asm.movaps_rr(distance, source);
         self.asm.subs_rr(size, distance, FLOAT_SCRATCH);
         self.asm.cvtts2si_rr(size, Size::S64, dst, distance);

@@ -8,7 +8,7 @@
 use super::Compiler;
 use super::integer::{signed, truncate};
 use super::registers::{Operand, int_type};
-use crate::asm::{Alu, Cond, Gpr, Shift, Size};
+use crate::asm::{Alu, Cond, Gpr, GprSet, Shift, Size};
 use crate::compile::abi::SCRATCH;
 use crate::error::TrapCode;
 
@@ -26,6 +26,9 @@ impl Division {
     pub const REM_S: Division = Division { is_signed: true, remainder: true };
     pub const REM_U: Division = Division { is_signed: false, remainder: true };
 }
+
+/// Where the instruction leaves quotient and remainder.
+const RESULTS: GprSet = GprSet::of(&[Gpr::Rax, Gpr::Rdx]);
 
 impl Compiler {
     pub(super) fn divide(&mut self, division: Division, size: Size) {
@@ -65,10 +68,10 @@ impl Compiler {
         // The dividend may be in rdx: it is popped, so that nobody moves it, and read before rdx
         // is written.
         if left != Operand::Gpr(Gpr::Rax) {
-            self.take_this_gpr(Gpr::Rax);
+            self.take_this_gpr(Gpr::Rax, RESULTS);
         }
         if left != Operand::Gpr(Gpr::Rdx) {
-            self.take_this_gpr(Gpr::Rdx);
+            self.take_this_gpr(Gpr::Rdx, RESULTS);
         }
         self.load_gpr(size, Gpr::Rax, left);
         if !matches!(left, Operand::Gpr(Gpr::Rax | Gpr::Rdx)) {

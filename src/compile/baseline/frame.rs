@@ -299,8 +299,8 @@ impl Compiler {
             };
             match self.homes[local] {
                 Home::Nowhere => {}
-                Home::Gpr(home) => self.moves.to_gpr(home, ty, arrival),
-                Home::Xmm(home) => self.moves.to_xmm(home, ty, arrival),
+                Home::Gpr(home) => self.moves.set_gpr(home, ty, arrival),
+                Home::Xmm(home) => self.moves.set_xmm(home, ty, arrival),
                 Home::Slot(home) if arrival == Operand::Slot(home) => {}
                 Home::Slot(home) => self.store(ty, slot(home), arrival),
             }

@@ -8,13 +8,15 @@ use super::frame::Home;
 use super::registers::Operand;
 use super::value::Value;
 use crate::asm::{Cond, Gpr, Size, Xmm};
-use crate::module::ValType;
+use crate::compile::abi::INT_PARAMS;
+use crate::module::{ModuleInfo, ValType};
 
 // Opcodes of the binary format.
 const IF: u8 = 0x04;
 const END: u8 = 0x0B;
 const BR_IF: u8 = 0x0D;
 const RETURN: u8 = 0x0F;
+const CALL: u8 = 0x10;
 const SELECT: u8 = 0x1B;
 const TYPED_SELECT: u8 = 0x1C;
 const LOCAL_SET: u8 = 0x21;
@@ -52,23 +54,40 @@ impl<'a> Lookahead<'a> {
     }
 }
 
+/// The index behind an opcode, in at most five bytes of seven bits each.
+fn immediate(operator: u64) -> u32 {
+    let mut bytes = operator;
+    let mut index = 0;
+    for shift in [0, 7, 14, 21, 28] {
+        bytes >>= 8;
+        index |= (bytes as u32 & 0x7F) << shift;
+        if bytes & 0x80 == 0 {
+            break;
+        }
+    }
+    index
+}
+
 impl Compiler {
+    /// Notes where the next operator, if it is a call, wants its last argument.
+    #[inline]
+    pub(super) fn look_ahead(&mut self, behind: u64, module: &ModuleInfo) {
+        self.lookahead = behind;
+        self.wanted_gpr = None;
+        if behind as u8 == CALL {
+            let params = module.function_type(immediate(behind)).params();
+            let integers = params.iter().filter(|ty| !ty.is_vector_class()).count();
+            if params.last().is_some_and(|ty| !ty.is_vector_class()) {
+                self.wanted_gpr = INT_PARAMS.get(integers - 1).copied();
+            }
+        }
+    }
+
     /// The local that the next operator sets.
     #[inline]
     fn hinted_local(&self) -> Option<u32> {
-        let mut bytes = self.lookahead;
-        if !matches!(bytes as u8, LOCAL_SET | LOCAL_TEE) {
-            return None;
-        }
-        let mut local = 0;
-        for shift in [0, 7, 14, 21, 28] {
-            bytes >>= 8;
-            local |= (bytes as u32 & 0x7F) << shift;
-            if bytes & 0x80 == 0 {
-                break;
-            }
-        }
-        Some(local)
+        let is_set = matches!(self.lookahead as u8, LOCAL_SET | LOCAL_TEE);
+        is_set.then(|| immediate(self.lookahead))
     }
 
     /// Whether the next operator takes an i32 from the flags.
@@ -111,6 +130,18 @@ impl Compiler {
         }
         match left {
             Operand::Gpr(register) if self.registers.gprs.contains(register) => register,
+            _ => self.take_wanted_gpr(),
+        }
+    }
+
+    /// A free register: the one in which the next operator passes the value on, if it calls.
+    #[inline]
+    fn take_wanted_gpr(&mut self) -> Gpr {
+        match self.wanted_gpr {
+            Some(register) if self.registers.free_gprs.contains(register) => {
+                self.registers.free_gprs.remove(register);
+                register
+            }
             _ => self.take_gpr(),
         }
     }

@@ -8,7 +8,7 @@
 use super::Compiler;
 use super::registers::{Operand, imm32, int_type, slot};
 use super::value::Value;
-use crate::asm::{Alu, Cond, Gpr, Mem, Scale, Shift, Size};
+use crate::asm::{Alu, Cond, Gpr, GprSet, Mem, Scale, Shift, Size};
 use crate::compile::abi::SCRATCH;
 use crate::module::ValType;
 
@@ -218,16 +218,15 @@ impl Compiler {
         if let (Operand::Const(a), Operand::Const(b)) = (left, right) {
             return self.push_const(ValType::I32, u64::from(fold_compare(cond, size, a, b)));
         }
-        let cond = match left {
-            Operand::Const(_) => {
-                self.emit_compare(size, right, left);
-                cond.swap_operands()
-            }
-            _ => {
-                self.emit_compare(size, left, right);
-                cond
-            }
+        let (left, right, cond) = match left {
+            Operand::Const(_) => (right, left, cond.swap_operands()),
+            _ => (left, right, cond),
         };
+        if right == Operand::Const(0) && matches!(cond, Cond::E | Cond::Ne) {
+            self.test_zero(size, left);
+        } else {
+            self.emit_compare(size, left, right);
+        }
         self.release(left);
         self.release(right);
         self.push_condition(cond);
@@ -392,7 +391,7 @@ impl Compiler {
             left = Operand::Gpr(other);
         }
         if count != Operand::Gpr(Gpr::Rcx) {
-            self.take_this_gpr(Gpr::Rcx);
+            self.take_this_gpr(Gpr::Rcx, GprSet::EMPTY);
             self.load_gpr(size, Gpr::Rcx, count);
             self.release(count);
         }

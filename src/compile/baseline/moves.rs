@@ -32,11 +32,11 @@ impl Moves {
         self.pending = 0;
     }
 
-    pub fn to_gpr(&mut self, dst: Gpr, ty: ValType, src: Operand) {
+    pub fn set_gpr(&mut self, dst: Gpr, ty: ValType, src: Operand) {
         self.add(usize::from(dst.index()), ty, src);
     }
 
-    pub fn to_xmm(&mut self, dst: Xmm, ty: ValType, src: Operand) {
+    pub fn set_xmm(&mut self, dst: Xmm, ty: ValType, src: Operand) {
         self.add(XMM + usize::from(dst.index()), ty, src);
     }
 

@@ -173,7 +173,8 @@ impl Compiler {
     }
 }
 
-/// Taking registers. None of these touches the flags.
+/// Taking registers. None of these touches the flags. Taking may spill, so it must not happen
+/// between a jump and its label: one path would lack the store.
 impl Compiler {
     /// A register for a temporary; evicts the deepest one of the stack if none is free.
     #[inline]
@@ -212,14 +213,15 @@ impl Compiler {
         }
     }
 
-    /// Takes this very register, which no popped operand may hold: an entry in it moves away.
-    pub(super) fn take_this_gpr(&mut self, register: Gpr) {
+    /// Takes this very register, which no popped operand may hold: an entry in it moves away, but
+    /// not to one of `avoided`, which are about to be taken too.
+    pub(super) fn take_this_gpr(&mut self, register: Gpr, avoided: GprSet) {
         debug_assert!(self.registers.gprs.contains(register), "a home is not to be had");
         if !self.registers.free_gprs.contains(register) {
             let holder = self.stack.find(Value::Gpr(register));
             debug_assert!(holder.is_some(), "an operand holds {register:?}");
             if let Some(holder) = holder {
-                match self.registers.free_gprs.first() {
+                match self.registers.free_gprs.minus(avoided).first() {
                     Some(other) => {
                         self.registers.free_gprs.remove(other);
                         self.asm.mov_rr(Size::S64, other, register);

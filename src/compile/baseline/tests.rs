@@ -1,1 +1,240 @@
+//! What the emitted code looks like, and that compiling stays linear. What it *does* is tested
+//! where code can run, by the runtime's suites.
 
+use std::time::{Duration, Instant};
+
+use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
+
+use super::super::{CompileOptions, CompiledCode, CpuFeatures};
+use super::Compiler;
+use crate::error::{LoadError, TrapCode};
+use crate::module::{Validation, load};
+
+/// What this tier makes of a processor that has everything.
+const MODERN: CpuFeatures =
+    CpuFeatures { popcnt: true, lzcnt: true, bmi1: true, bmi2: true, avx: true, avx2: true };
+
+fn try_compile(wat: &str, cpu: CpuFeatures) -> Result<CompiledCode, LoadError> {
+    let binary = wat::parse_str(wat).expect("the test's text is well-formed");
+    let loaded = load(&binary)?;
+    let mut compiler = Compiler::new(CompileOptions { cpu, record_operators: true });
+    let mut validation = Validation::default();
+    let mut code = CompiledCode::default();
+    for body in loaded.bodies {
+        let valid = body.validate(&mut validation)?;
+        compiler.compile(&loaded.info, &valid, &validation.facts, &mut code)?;
+    }
+    Ok(code)
+}
+
+fn compile(wat: &str) -> CompiledCode {
+    try_compile(wat, MODERN).expect("the test's module is supported")
+}
+
+/// The instructions of the module's last function.
+fn assembly(wat: &str, cpu: CpuFeatures) -> Vec<String> {
+    let code = try_compile(wat, cpu).expect("the test's module is supported");
+    let range = &code.functions.last().expect("a function").code;
+    let bytes = &code.bytes[range.start as usize..range.end as usize];
+    let mut formatter = NasmFormatter::new();
+    Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE)
+        .iter()
+        .map(|instruction| {
+            assert!(!instruction.is_invalid());
+            let mut text = String::new();
+            formatter.format(&instruction, &mut text);
+            text
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(function: &str, expected: &[&str]) {
+    assert_eq!(assembly(&format!("(module (func {function}))"), MODERN), expected);
+}
+
+#[test]
+fn add4_is_five_bytes() {
+    let code =
+        compile("(module (func (param i64) (result i64) (i64.add (local.get 0) (i64.const 4))))");
+    assert_eq!(code.bytes, [0x48, 0x8D, 0x47, 0x04, 0xC3]);
+    assert!(code.functions[0].frameless);
+}
+
+#[test]
+fn results_go_straight_into_the_home_of_the_local_that_is_set() {
+    check("(param i32) (local.set 0 (i32.add (local.get 0) (i32.const 1)))", &["add edi,1", "ret"]);
+    check(
+        "(param i32 i32) (local.set 0 (i32.sub (local.get 1) (i32.const 8)))",
+        &["lea edi,[rsi-8]", "ret"],
+    );
+    // The right operand would be overwritten before it is used.
+    check(
+        "(param i32 i32) (local.set 1 (i32.sub (local.get 0) (local.get 1)))",
+        &["mov eax,edi", "sub eax,esi", "mov esi,eax", "ret"],
+    );
+}
+
+#[test]
+fn entries_that_stand_for_a_local_are_copied_before_it_is_written() {
+    check(
+        "(param i32) (result i32) local.get 0 i32.const 7 local.set 0 local.get 0 i32.sub",
+        &["mov eax,edi", "mov edi,7", "sub eax,edi", "ret"],
+    );
+    check(
+        "(param i64 i64) local.get 0 local.get 1 local.set 0 local.set 1",
+        &["mov rax,rdi", "mov rdi,rsi", "mov rsi,rax", "ret"],
+    );
+}
+
+#[test]
+fn comparisons_are_fused_with_their_consumer() {
+    check(
+        "(param i32 i32) (result i32)
+         (select (local.get 0) (local.get 1) (i32.lt_s (local.get 0) (local.get 1)))",
+        &["cmp edi,esi", "mov eax,edi", "cmovge eax,esi", "ret"],
+    );
+    check(
+        "(param i64) (loop (br_if 0 (i32.eqz (i64.eqz (local.tee 0 (i64.sub (local.get 0) (i64.const 1)))))))",
+        &["add rdi,0FFFFFFFFFFFFFFFFh", "jne short 0", "ret"],
+    );
+    check(
+        "(param i64) (block (br_if 0 (i64.eqz (i64.and (local.get 0) (i64.const 1)))) (local.set 0 (i64.const 5)))",
+        &["test dil,1", "je near 000000000000000Fh", "mov edi,5", "ret"],
+    );
+}
+
+#[test]
+fn constants_are_folded_and_prove_checks_unnecessary() {
+    check(
+        "(result i32) (i32.div_s (i32.const 100) (i32.const -7))",
+        &["mov eax,0FFFFFFF2h", "ret"],
+    );
+    check(
+        "(param i32) (result i32) (i32.div_s (local.get 0) (i32.const 10))",
+        &["mov r11d,0Ah", "mov eax,edi", "cdq", "idiv r11d", "ret"],
+    );
+    check(
+        "(param i32) (result i32) (i32.rem_u (local.get 0) (i32.const 16))",
+        &["mov eax,edi", "and eax,0Fh", "ret"],
+    );
+    check(
+        "(param i64) (result i64) (i64.mul (local.get 0) (i64.const 9))",
+        &["lea rax,[rdi+rdi*8]", "ret"],
+    );
+}
+
+#[test]
+fn shifts_without_bmi2_go_through_cl() {
+    let shift =
+        "(module (func (param i64 i64) (result i64) (i64.shl (local.get 0) (local.get 1))))";
+    assert_eq!(assembly(shift, MODERN), ["shlx rax,rdi,rsi", "ret"]);
+    assert_eq!(
+        assembly(shift, CpuFeatures::FLOOR),
+        ["mov rcx,rsi", "mov rax,rdi", "shl rax,cl", "ret"]
+    );
+}
+
+#[test]
+fn a_return_swaps_what_must_be_swapped() {
+    check(
+        "(param i32 i32 i32 i32) (result i32 i32 i32)
+         (local.get 3) (local.get 2) (local.get 3)",
+        &["mov eax,ecx", "mov r11,rcx", "mov ecx,edx", "mov edx,r11d", "ret"],
+    );
+}
+
+#[test]
+fn jumps_to_the_next_instruction_vanish() {
+    check("(block (br 0)) (return)", &["ret"]);
+    check("(loop (br 0))", &["jmp short 0"]);
+}
+
+#[test]
+fn traps_are_behind_the_function() {
+    let code = compile(
+        "(module (func (param i32 i32) (result i32) (i32.div_u (local.get 0) (local.get 1)))
+                 (func (unreachable)))",
+    );
+    let codes = code.traps.iter().map(|site| site.code).collect::<Vec<_>>();
+    assert_eq!(codes, [TrapCode::IntegerDivideByZero, TrapCode::Unreachable]);
+    for (site, function) in code.traps.iter().zip(&code.functions) {
+        assert_eq!(site.offset + 4, function.code.end);
+        assert!(function.frameless);
+        let call = &code.bytes[site.offset as usize..][..4];
+        assert_eq!(call, [0x41, 0xFF, 0x57, 0x08], "call [r15+8]");
+    }
+}
+
+#[test]
+fn a_call_has_its_sites() {
+    let code = compile("(module (func $f (param i32) (call $f (i32.const 3))))");
+    let [call] = code.calls[..] else { panic!("one call") };
+    let [relocation] = code.relocations[..] else { panic!("one relocation") };
+    assert_eq!((relocation.offset + 4, relocation.function), (call.return_offset, 0));
+    assert_eq!(code.bytes[relocation.offset as usize - 1], 0xE8);
+    assert!(!code.functions[0].frameless);
+    assert_eq!(code.traps.last().map(|site| site.code), Some(TrapCode::StackOverflow));
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let error = try_compile("(module (func $pick (param v128) (drop (local.get 0))))", MODERN);
+    assert!(matches!(error, Err(LoadError::Unsupported { .. })));
+    let error = try_compile("(module (func $null (drop (ref.null func))))", MODERN);
+    let Err(LoadError::Unsupported { what, function, offset }) = error else { panic!("refused") };
+    assert_eq!(what, "operator `ref.null` on the baseline tier");
+    assert_eq!(
+        function.map(|(index, name)| (index, name.as_deref().map(str::to_string))),
+        Some((0, Some("null".to_string())))
+    );
+    assert!(offset > 0);
+}
+
+/// A body that this function repeats must not take more than linear time: the longest of these
+/// takes a few milliseconds, and minutes if it were quadratic.
+#[track_caller]
+fn compiles_quickly(wat: &str) -> CompiledCode {
+    let start = Instant::now();
+    let code = compile(wat);
+    assert!(start.elapsed() < Duration::from_secs(20));
+    code
+}
+
+#[test]
+fn many_locals_and_targets_and_operands() {
+    let locals = "i64 ".repeat(50_000);
+    let sets = (0..50_000).map(|i| format!("(local.set {i} (i64.const {i}))")).collect::<String>();
+    let code = compiles_quickly(&format!("(module (func (local {locals}) {sets}))"));
+    assert!(!code.functions[0].frameless);
+
+    let targets = "0 1 ".repeat(50_000);
+    compiles_quickly(&format!(
+        "(module (func (param i32) (result i32)
+           (block (result i32) (block (result i32)
+             (br_table {targets} 0 (i32.const 1) (local.get 0))))))"
+    ));
+
+    let pushes = "local.get 0 ".repeat(20_000);
+    let pops = "i32.add ".repeat(19_999);
+    compiles_quickly(&format!(
+        "(module (func (param i32) (result i32) {pushes} i32.const 1 local.set 0 {pops}))"
+    ));
+
+    let open = "(block (result i64) (local.get 0) ".repeat(400);
+    compiles_quickly(&format!(
+        "(module (func (param i64) (result i64) {open} {}))",
+        "i64.const 1 i64.add br 0)".repeat(400)
+    ));
+}
+
+#[test]
+fn frames_have_a_limit() {
+    let pushes = "(i32.add (local.get 0) (i32.const 1))".repeat(200_000);
+    let drops = "drop ".repeat(200_000);
+    let error = try_compile(&format!("(module (func (param i32) {pushes} {drops}))"), MODERN);
+    assert!(
+        matches!(error, Err(LoadError::Limit { actual: 1_500_000..1_700_000, .. })),
+        "{error:?}"
+    );
+}

@@ -1,9 +1,9 @@
 //! Local variables, as variables of the IR builder, which turns them into SSA form.
 //!
-//! That form costs memory and time for each pair of a variable and a block, and for each loop the
-//! square of the variables that are live around it. For nearly all functions this is nothing. Where
-//! it would be too much, only the most used locals become variables; the others live in the stack
-//! frame, so that translation stays within a bound that does not depend on the function.
+//! That form costs memory and time for each pair of a variable and a block, for each loop the square
+//! of the variables that are live around it, and in the register allocator that square once more.
+//! For nearly all functions this is nothing. Where it would be too much, only the most used locals
+//! become variables; the others live in the stack frame.
 
 use std::cmp::Reverse;
 
@@ -24,12 +24,19 @@ use crate::module::{Facts, ValidBody};
 #[derive(Clone, Copy)]
 pub(super) enum Local {
     Variable(Variable),
-    Frame { slot: StackSlot, offset: i32, ty: Type },
+    /// At this offset from the address of all locals of the frame.
+    Frame {
+        base: Value,
+        offset: i32,
+        ty: Type,
+    },
 }
 
 /// For locals in the frame: always there, but vectors may be aligned to 8 bytes only.
 const FRAME: MemFlagsData = MemFlagsData::new().with_notrap();
 
+/// The most variables. The register allocator compares all that live at the same time.
+const MAX_VARIABLES: u64 = 1 << 12;
 /// The most pairs of a variable and a block. The builder spends four bytes on each.
 const MAX_DEFINITIONS: u64 = 1 << 25;
 /// The most that the loops' number times the square of the variables' may be: about a second.
@@ -37,13 +44,14 @@ const MAX_LOOP_WORK: u64 = 1 << 29;
 
 /// How many of the `used` locals may be variables in this body.
 fn most_variables(body: &ValidBody<'_>, used: u64) -> u64 {
+    let used = used.min(MAX_VARIABLES);
     let operators = body.operators();
     // A block costs two bytes at least, so that most bodies need not be walked.
     let blocks = operators.get_binary_reader().bytes_remaining() as u64 / 2 + 1;
-    let fits = |variables: u64, blocks: u64, loops: u64| {
-        variables * blocks <= MAX_DEFINITIONS && variables * variables * loops <= MAX_LOOP_WORK
+    let most = |blocks: u64, loops: u64| {
+        used.min(MAX_DEFINITIONS / blocks).min((MAX_LOOP_WORK / loops).isqrt())
     };
-    if fits(used, blocks, blocks) {
+    if most(blocks, blocks) == used {
         return used;
     }
     let (mut blocks, mut loops) = (1_u64, 1_u64);
@@ -56,10 +64,7 @@ fn most_variables(body: &ValidBody<'_>, used: u64) -> u64 {
             _ => {}
         }
     }
-    if fits(used, blocks, loops) {
-        return used;
-    }
-    (MAX_DEFINITIONS / blocks).min((MAX_LOOP_WORK / loops).isqrt())
+    most(blocks, loops)
 }
 
 /// Says of one local after the other, by its weighted uses, whether it becomes a variable.
@@ -101,25 +106,28 @@ impl Translator<'_> {
         let params = self.info.function_type(self.function).params().len();
         let mut choice = Choice::new(body, facts);
         let mut frame_bytes = 0_u32;
-        let slot = StackSlot::from_u32(self.builder.func.sized_stack_slots.len() as u32);
+        let data = StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 4);
+        let mut frame: Option<(StackSlot, Value)> = None;
         for (local, uses) in facts.locals.iter().zip(&facts.uses) {
             let ty = clif_type(*local);
             let place = if choice.is_variable(*uses) {
                 Local::Variable(self.builder.declare_var(ty))
             } else {
+                let (_, base) = *frame.get_or_insert_with(|| {
+                    let slot = self.builder.create_sized_stack_slot(data.clone());
+                    (slot, self.builder.ins().stack_addr(I64, slot, 0))
+                });
                 // Vectors are aligned to 8 bytes only; the access does not promise more.
                 let offset = frame_bytes as i32;
                 frame_bytes += ty.bytes().max(8);
-                Local::Frame { slot, offset, ty }
+                Local::Frame { base, offset, ty }
             };
             self.state.locals.push(place);
         }
-        if frame_bytes > 0 {
+        if let Some((slot, base)) = frame {
             let size = frame_bytes.next_multiple_of(16);
-            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, size, 4);
-            debug_assert_eq!(slot.as_u32() as usize, self.builder.func.sized_stack_slots.len());
-            self.builder.create_sized_stack_slot(data);
-            self.clear_frame(slot, size);
+            self.builder.func.sized_stack_slots[slot].size = size;
+            self.clear_frame(base, size);
         }
         for param in 0..params {
             let value = self.builder.block_params(self.entry)[param];
@@ -153,16 +161,15 @@ impl Translator<'_> {
         }
     }
 
-    /// Clears a stack slot of this many bytes, a multiple of 16, in a loop: it is large.
-    fn clear_frame(&mut self, slot: StackSlot, size: u32) {
+    /// Clears this many bytes from `base` on, a multiple of 16, in a loop: it is large.
+    fn clear_frame(&mut self, base: Value, size: u32) {
         let (clear, done) = (self.builder.create_block(), self.builder.create_block());
         let offset = self.builder.append_block_param(clear, I64);
-        let start = self.builder.ins().stack_addr(I64, slot, 0);
         let zero = self.zero(I8X16);
         let first = self.builder.ins().iconst(I64, 0);
         self.builder.ins().jump(clear, &[BlockArg::Value(first)]);
         self.builder.switch_to_block(clear);
-        let at = self.builder.ins().iadd(start, offset);
+        let at = self.builder.ins().iadd(base, offset);
         self.builder.ins().store(MemFlagsData::trusted(), zero, at, 0);
         let next = self.builder.ins().iadd_imm_s(offset, 16);
         let more = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, next, i64::from(size));
@@ -175,9 +182,8 @@ impl Translator<'_> {
     fn define(&mut self, local: Local, value: Value) {
         match local {
             Local::Variable(variable) => self.builder.def_var(variable, value),
-            Local::Frame { slot, offset, .. } => {
-                let address = self.builder.ins().stack_addr(I64, slot, offset);
-                self.builder.ins().store(FRAME, value, address, 0);
+            Local::Frame { base, offset, .. } => {
+                self.builder.ins().store(FRAME, value, base, offset);
             }
         }
     }
@@ -185,10 +191,7 @@ impl Translator<'_> {
     pub(super) fn local_get(&mut self, index: u32) -> Result<(), LoadError> {
         let value = match self.state.locals[index as usize] {
             Local::Variable(variable) => self.builder.use_var(variable),
-            Local::Frame { slot, offset, ty } => {
-                let address = self.builder.ins().stack_addr(I64, slot, offset);
-                self.builder.ins().load(ty, FRAME, address, 0)
-            }
+            Local::Frame { base, offset, ty } => self.builder.ins().load(ty, FRAME, base, offset),
         };
         self.push(value);
         Ok(())

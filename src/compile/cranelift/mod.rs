@@ -108,6 +108,7 @@ impl Compiler {
     }
 
     /// The function in Cranelift's text form, as translated and before any optimisation.
+    #[cfg(any(test, feature = "listing"))]
     pub fn clif(
         &mut self,
         info: &ModuleInfo,

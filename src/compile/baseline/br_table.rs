@@ -1,0 +1,115 @@
+//! `br_table`: a jump by index, through a table or a chain of comparisons.
+//!
+//! Owns the jump tables behind the function and the stubs that take operands along. Each target
+//! gets at most one stub, so the work is linear in the number of targets.
+
+use super::Compiler;
+use super::registers::Operand;
+use crate::asm::{Alu, Cond, Label, Mem, Scale, Size};
+use crate::compile::abi::SCRATCH;
+
+/// With no more targets than this, comparisons are shorter and faster than a table.
+const LONGEST_CHAIN: usize = 4;
+
+impl Compiler {
+    pub(super) fn br_table(&mut self, table: &wasmparser::BrTable<'_>) {
+        let mut depths = std::mem::take(&mut self.depths);
+        depths.clear();
+        // The table is valid, so reading it again cannot fail.
+        depths.extend(table.targets().filter_map(Result::ok));
+        self.branch_by_table(&depths, table.default());
+        self.depths = depths;
+    }
+
+    fn branch_by_table(&mut self, depths: &[u32], default: u32) {
+        let index = self.pop();
+        // What is prepared for one block is prepared for all: they have the same types.
+        let prepared = depths.iter().chain([&default]);
+        if let Some(depth) = prepared.copied().find(|depth| self.prepares(self.frame_at(*depth))) {
+            self.prepare_transfer(self.frame_at(depth));
+        }
+        self.tables_made += 1;
+        self.stubs.clear();
+        let otherwise = self.table_label(default);
+        if depths.len() <= LONGEST_CHAIN {
+            let register = self.gpr_or_scratch(Size::S32, index);
+            for (at, depth) in depths.iter().enumerate() {
+                let label = self.table_label(*depth);
+                if at == 0 {
+                    self.asm.test_rr(Size::S32, register, register);
+                } else {
+                    self.asm.alu_ri(Alu::Cmp, Size::S32, register, at as i32);
+                }
+                self.asm.jcc(Cond::E, label);
+            }
+            self.release(index);
+            self.pending_jump = Some(otherwise);
+        } else {
+            let table = self.asm.new_label();
+            let start = self.table_labels.len();
+            for depth in depths {
+                let label = self.table_label(*depth);
+                self.table_labels.push(label);
+            }
+            self.tables.push((table, start));
+            // The move clears the upper half.
+            let register = match index {
+                Operand::Gpr(register) if self.registers.gprs.contains(register) => register,
+                _ => self.take_gpr(),
+            };
+            match index {
+                Operand::Gpr(index) => self.asm.mov_rr(Size::S32, register, index),
+                _ => self.load_gpr(Size::S32, register, index),
+            }
+            self.asm.alu_ri(Alu::Cmp, Size::S32, register, depths.len() as i32);
+            self.asm.jcc(Cond::Ae, otherwise);
+            self.asm.lea_label(SCRATCH, table);
+            let entry = Mem::indexed(SCRATCH, register, Scale::X4, 0);
+            self.asm.movsx_rm(Size::S64, register, entry, Size::S32);
+            self.asm.alu_rr(Alu::Add, Size::S64, register, SCRATCH);
+            self.asm.jmp_r(register);
+            self.release(Operand::Gpr(register));
+        }
+        for at in 0..self.stubs.len() {
+            let (stub, target) = self.stubs[at];
+            self.bind(stub);
+            self.transfer(target);
+            self.pending_jump = Some(self.control[target].label);
+        }
+        self.set_unreachable();
+    }
+
+    /// Where a `br_table` jumps for this depth: to the target itself, or to a stub that takes the
+    /// operands along, one for each target.
+    fn table_label(&mut self, depth: u32) -> Label {
+        let target = self.frame_at(depth);
+        let frame = &mut self.control[target];
+        frame.is_target = true;
+        if frame.arity() == 0 {
+            return frame.label;
+        }
+        match frame.table_stub {
+            Some((table, stub)) if table == self.tables_made => stub,
+            _ => {
+                let stub = self.asm.new_label();
+                frame.table_stub = Some((self.tables_made, stub));
+                self.stubs.push((stub, target));
+                stub
+            }
+        }
+    }
+
+    /// Emits the jump tables, behind all code that is executed.
+    pub(super) fn emit_tables(&mut self) {
+        for at in 0..self.tables.len() {
+            let (table, start) = self.tables[at];
+            let end = self.tables.get(at + 1).map_or(self.table_labels.len(), |next| next.1);
+            self.asm.buf.align(4, 0xCC);
+            self.asm.buf.reserve(4 * (end - start));
+            self.asm.bind(table);
+            for label in &self.table_labels[start..end] {
+                self.asm.emit_table_entry(*label, table);
+            }
+        }
+    }
+}
