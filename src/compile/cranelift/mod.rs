@@ -14,6 +14,7 @@ mod float;
 mod integer;
 mod locals;
 mod machine;
+mod memory;
 mod simd;
 #[cfg(test)]
 mod tests;
