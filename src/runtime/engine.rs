@@ -210,8 +210,11 @@ impl EngineBuilder {
                 "the {tier} tier is not in this build (cargo feature `{tier}`)"
             ));
         }
-        if !std::is_x86_feature_detected!("sse4.1") {
-            return refuse("this processor lacks SSE4.1".to_string());
+        // Hypervisors can hide one of these from a processor that has both.
+        let (ssse3, sse41) =
+            (std::is_x86_feature_detected!("ssse3"), std::is_x86_feature_detected!("sse4.1"));
+        if !ssse3 || !sse41 {
+            return refuse("this processor lacks SSSE3 or SSE4.1".to_string());
         }
         trampolines::ensure()?;
         Ok(Engine(Arc::new(Inner {

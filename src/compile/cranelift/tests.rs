@@ -1,5 +1,7 @@
 //! What can be said of this tier's output without running it.
 
+mod simd;
+
 use cranelift_codegen::ir;
 
 use super::machine::{from_clif, to_clif};
@@ -47,10 +49,6 @@ fn compile_for(cpu: CpuFeatures, text: &str) -> Result<CompiledCode, LoadError> 
 
 fn compile(text: &str) -> CompiledCode {
     compile_for(CpuFeatures::detect(), text).expect("code")
-}
-
-fn refusal(text: &str) -> String {
-    compile_for(CpuFeatures::detect(), text).expect_err("a refusal").to_string()
 }
 
 fn clif(text: &str) -> String {
@@ -176,32 +174,6 @@ fn trap_codes_survive_the_way_through() {
         assert_eq!(from_clif(to_clif(*code)), Some(*code));
     }
     assert_eq!(from_clif(ir::TrapCode::unwrap_user(99)), None);
-}
-
-#[test]
-fn what_is_not_done_is_named() {
-    let refusal = refusal("(module (func $f (drop (i8x16.neg (v128.const i64x2 0 0)))))");
-    let expected = "operator `v128.const` on the Cranelift tier in function 0 (f)";
-    assert!(refusal.contains(expected), "{refusal}");
-    // What cannot be reached is no reason.
-    compile("(module (func (unreachable) (drop (v128.const i64x2 0 0))))");
-}
-
-/// A refusal in the middle of a body leaves nothing behind that the next body would trip over.
-#[test]
-fn a_compiler_outlives_its_refusals() {
-    let (mut compiler, mut code) = (compiler(CpuFeatures::detect()), CompiledCode::default());
-    let mut refused = 0;
-    let text =
-        "(module (func (block (block (drop (v128.const i64x2 0 0))))) (func (param i64) (result i64)
-        (i64.add (local.get 0) (i64.const 4))))";
-    with_bodies(text, |info, layout, body, facts| {
-        refused += usize::from(compiler.compile(info, layout, body, facts, &mut code).is_err());
-        Ok(())
-    })
-    .expect("every body");
-    assert_eq!((refused, code.functions.len()), (1, 1));
-    assert_eq!(code.bytes, compile(ADD4).bytes);
 }
 
 #[test]
