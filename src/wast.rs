@@ -7,9 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use wast::core::{
-    AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore,
-};
+use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore};
 use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
 use wast::token::{F32, F64};
@@ -200,17 +198,17 @@ impl<'e> Runner<'e> {
                     Err(other) => Err(Outcome::failed(format!(
                         "the module was refused for another reason than `{message}`: {other}"
                     ))),
-                    Ok(_) => {
-                        Err(Outcome::failed(format!("a module was accepted in spite of: {message}")))
-                    }
+                    Ok(_) => Err(Outcome::failed(format!(
+                        "a module was accepted in spite of: {message}"
+                    ))),
                 }
             }
             WastDirective::AssertUnlinkable { module, message, .. } => {
                 let module = self.load(&mut QuoteWat::Wat(module)).map_err(Outcome::Failed)?;
                 match Instance::new(&module, &self.imports) {
-                    Err(
-                        LinkError::MissingImport { .. } | LinkError::IncompatibleImport { .. },
-                    ) => Ok(()),
+                    Err(LinkError::MissingImport { .. } | LinkError::IncompatibleImport { .. }) => {
+                        Ok(())
+                    }
                     Err(other) => Err(Outcome::failed(format!(
                         "linking failed for another reason than `{message}`: {other}"
                     ))),

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::abi::Layout;
 #[cfg(feature = "baseline")]
 use super::baseline;
 #[cfg(feature = "cranelift")]
 use super::cranelift;
-use super::abi::Layout;
 use super::{CompileOptions, CompiledCode, CpuFeatures};
 use crate::error::LoadError;
 use crate::module::{ModuleInfo, ValidBody, Validation};

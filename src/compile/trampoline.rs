@@ -136,8 +136,7 @@ impl Trampolines {
     pub fn emit() -> Trampolines {
         let mut asm = Assembler::new();
         const CLASSES: [ResultClass; 2] = [ResultClass::Int, ResultClass::FloatOrNone];
-        let direct =
-            std::array::from_fn(|ints| CLASSES.map(|class| direct(&mut asm, ints, class)));
+        let direct = std::array::from_fn(|ints| CLASSES.map(|class| direct(&mut asm, ints, class)));
         let plain = std::array::from_fn(|ints| CLASSES.map(|class| plain(&mut asm, ints, class)));
         let indirect = indirect(&mut asm);
         let (raise_trap, host_failed, landing_pad) = raise_trap(&mut asm);

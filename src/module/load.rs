@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use wasmparser::{
-    DataKind, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, Operator, Parser, Payload, TypeRef, ValidPayload, Validator,
-    ValidatorResources, WasmFeatures,
+    DataKind, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, Operator,
+    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use super::{
@@ -272,9 +272,8 @@ fn escaping(info: &ModuleInfo) -> Vec<u32> {
 }
 
 fn func_type(ty: &wasmparser::FuncType) -> FuncType {
-    let convert = |types: &[wasmparser::ValType]| {
-        types.iter().map(|ty| val_type(*ty)).collect::<Vec<_>>()
-    };
+    let convert =
+        |types: &[wasmparser::ValType]| types.iter().map(|ty| val_type(*ty)).collect::<Vec<_>>();
     FuncType::new(convert(ty.params()), convert(ty.results()))
 }
 

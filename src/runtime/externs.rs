@@ -306,7 +306,8 @@ impl Global {
         }
         if value.ty() != ty.content {
             let (expected, actual) = (ty.content, value.ty());
-            let message = format!("a global of type {expected} cannot hold a value of type {actual}");
+            let message =
+                format!("a global of type {expected} cannot hold a value of type {actual}");
             return Err(AccessError::new(message));
         }
         if let Value::FuncRef(Some(func)) = value {

@@ -96,10 +96,8 @@ pub(super) trait DynFn:
 {
 }
 
-impl<F> DynFn for F where
-    F: Fn(&mut Caller<'_>, &[Value]) -> Result<Vec<Value>, HostError> + 'static
-{
-}
+impl<F> DynFn for F where F: Fn(&mut Caller<'_>, &[Value]) -> Result<Vec<Value>, HostError> + 'static
+{}
 
 /// What the shim of a function of dynamic signature gets.
 struct Dynamic {
@@ -122,9 +120,8 @@ unsafe fn guard<R>(
         let inner = (*context).vm.instance.cast::<Inner>().cast_mut();
         Instance(Handle::from_member(NonNull::new_unchecked(inner)))
     };
-    let failure = match catch_unwind(AssertUnwindSafe(|| {
-        body(&mut Caller { instance: &instance })
-    })) {
+    let failure = match catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance })))
+    {
         Ok(Ok(result)) => return Some(result),
         Ok(Err(error)) => Failure::Error(error),
         Err(payload) => Failure::Panic(payload),

@@ -134,10 +134,11 @@ unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
 ///
 /// The arguments are those that the kernel passed to the handler.
 unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let previous = PREVIOUS.get().and_then(|previous| previous.as_ref().ok()).and_then(|previous| {
-        let index = SIGNALS.iter().position(|known| *known == signal)?;
-        Some(&previous[index])
-    });
+    let previous =
+        PREVIOUS.get().and_then(|previous| previous.as_ref().ok()).and_then(|previous| {
+            let index = SIGNALS.iter().position(|known| *known == signal)?;
+            Some(&previous[index])
+        });
     // SAFETY: the previous action was installed by someone for this signal, so its function may be
     // called with what the kernel passed, in the form that its flags name.
     unsafe {

@@ -172,11 +172,7 @@ pub(super) const fn result_class(results: &[ValType]) -> ResultClass {
 impl<F: WasmFn> TypedFunc<F> {
     /// The function that `func_ref`, one of the instance's own, refers to. `plain` says that it needs
     /// no landing pad.
-    pub(super) fn new(
-        instance: Instance,
-        func_ref: *const VmFuncRef,
-        plain: bool,
-    ) -> TypedFunc<F> {
+    pub(super) fn new(instance: Instance, func_ref: *const VmFuncRef, plain: bool) -> TypedFunc<F> {
         // SAFETY: the reference lies in the instance's context.
         let function = unsafe { (*func_ref).function };
         let entry = if is_direct(F::PARAMS, F::RESULTS) {
