@@ -63,6 +63,8 @@ trap_codes! {
     IndirectCallTypeMismatch = 10, "indirect call type mismatch";
     /// Machine code that was given to the engine, and that no tier compiled, faulted.
     MachineFault = 11, "fault in hand-written machine code";
+    /// A function of the host returned an error: [`Trap::host_error`] has it.
+    HostError = 12, "host function failed";
 }
 
 impl fmt::Display for TrapCode {
@@ -116,20 +118,43 @@ impl fmt::Display for Frame {
 /// A guest stopped instead of returning. The instance stays usable.
 ///
 /// Its `Display` is one line; [`Trap::backtrace`] has the activations.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Trap(Box<TrapInner>);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct TrapInner {
     code: TrapCode,
     frames: Vec<Frame>,
     omitted: bool,
+    host_error: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Trap {
     #[cold]
     pub(crate) fn new(code: TrapCode, frames: Vec<Frame>, omitted: bool) -> Trap {
-        Trap(Box::new(TrapInner { code, frames, omitted }))
+        Trap(Box::new(TrapInner { code, frames, omitted, host_error: None }))
+    }
+
+    /// The trap that a host function's error becomes. A trap that it passes on stays what it is.
+    #[cold]
+    pub(crate) fn from_host(
+        error: Box<dyn std::error::Error + Send + Sync>,
+        frames: Vec<Frame>,
+        omitted: bool,
+    ) -> Trap {
+        match error.downcast::<Trap>() {
+            Ok(trap) => *trap,
+            Err(error) => {
+                let host_error = Some(Arc::from(error));
+                Trap(Box::new(TrapInner { code: TrapCode::HostError, frames, omitted, host_error }))
+            }
+        }
+    }
+
+    /// The error that a function of the host returned, if that is what ended the guest.
+    #[must_use]
+    pub fn host_error(&self) -> Option<&(dyn std::error::Error + Send + Sync + 'static)> {
+        self.0.host_error.as_deref()
     }
 
     /// Why the guest stopped.
@@ -161,6 +186,9 @@ impl Trap {
 impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "wasm trap: {}", self.0.code)?;
+        if let Some(error) = &self.0.host_error {
+            write!(f, ": {error}")?;
+        }
         match self.0.frames.first() {
             Some(frame) => write!(f, " in {frame}"),
             None => Ok(()),
@@ -174,11 +202,19 @@ impl fmt::Debug for Trap {
             .field("code", &self.0.code)
             .field("backtrace", &self.0.frames)
             .field("cut", &self.0.omitted)
+            .field("host_error", &self.0.host_error)
             .finish()
     }
 }
 
-impl std::error::Error for Trap {}
+impl std::error::Error for Trap {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.host_error {
+            Some(error) => Some(&**error),
+            None => None,
+        }
+    }
+}
 
 /// A module could not be loaded.
 #[derive(Debug)]
@@ -281,8 +317,26 @@ pub enum LinkError {
         /// The type that it must have.
         expected: String,
     },
-    /// The module's start function trapped.
+    /// An import was provided, but not of the type that the module asks for.
+    IncompatibleImport {
+        /// The import's module name.
+        module: String,
+        /// The import's field name.
+        name: String,
+        /// The type that it must have.
+        expected: String,
+        /// The type that was provided.
+        actual: String,
+    },
+    /// A segment did not fit its table or memory, or the start function trapped.
     Start(Trap),
+    /// A table is larger than the engine allows, or than there is memory for.
+    Table {
+        /// How many elements it should have.
+        elements: u32,
+        /// The most that are allowed.
+        limit: u32,
+    },
     /// The operating system refused something that an instance needs.
     Resources(std::io::Error),
 }
@@ -293,7 +347,16 @@ impl fmt::Display for LinkError {
             LinkError::MissingImport { module, name, expected } => {
                 write!(f, "missing import: `{module}` `{name}` ({expected}) was not provided")
             }
-            LinkError::Start(trap) => write!(f, "the start function failed: {trap}"),
+            LinkError::IncompatibleImport { module, name, expected, actual } => {
+                write!(
+                    f,
+                    "incompatible import type: `{module}` `{name}` must be {expected}, and is {actual}"
+                )
+            }
+            LinkError::Start(trap) => write!(f, "instantiation failed: {trap}"),
+            LinkError::Table { elements, limit } => {
+                write!(f, "no room for a table of {elements} elements; the limit is {limit}")
+            }
             LinkError::Resources(error) => write!(f, "no resources for an instance: {error}"),
         }
     }
@@ -304,7 +367,7 @@ impl std::error::Error for LinkError {
         match self {
             LinkError::Start(trap) => Some(trap),
             LinkError::Resources(error) => Some(error),
-            LinkError::MissingImport { .. } => None,
+            _ => None,
         }
     }
 }
@@ -317,15 +380,19 @@ pub enum ExportError {
     Unknown {
         /// The name that was asked for.
         name: String,
-        /// The names of the functions that are exported, in the module's order.
-        functions: Vec<String>,
+        /// What was asked for: a function, a memory, a table or a global.
+        kind: &'static str,
+        /// The names of the exports of that kind, in the module's order.
+        known: Vec<String>,
     },
-    /// The export exists but is a memory, table, global or tag.
-    NotAFunction {
+    /// The export exists but is something else.
+    Kind {
         /// The name that was asked for.
         name: String,
+        /// What was asked for.
+        expected: &'static str,
         /// What it is.
-        kind: &'static str,
+        actual: &'static str,
     },
     /// The function has another signature.
     Signature {
@@ -341,24 +408,24 @@ pub enum ExportError {
 impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExportError::Unknown { name, functions } if functions.is_empty() => {
-                write!(f, "no export `{name}`: the module exports no function")
+            ExportError::Unknown { name, kind, known } if known.is_empty() => {
+                write!(f, "no export `{name}`: the module exports no {kind}")
             }
-            ExportError::Unknown { name, functions } => {
+            ExportError::Unknown { name, kind, known } => {
                 // A module may export thousands: name a few, count the rest.
                 const SHOWN: usize = 12;
-                write!(f, "no export `{name}`; the exported functions are ")?;
-                for (i, function) in functions.iter().take(SHOWN).enumerate() {
+                write!(f, "no export `{name}`; the exported {kind}s are ")?;
+                for (i, known) in known.iter().take(SHOWN).enumerate() {
                     let comma = if i == 0 { "" } else { ", " };
-                    write!(f, "{comma}`{function}`")?;
+                    write!(f, "{comma}`{known}`")?;
                 }
-                match functions.len().checked_sub(SHOWN) {
+                match known.len().checked_sub(SHOWN) {
                     Some(more) if more > 0 => write!(f, " and {more} more"),
                     _ => Ok(()),
                 }
             }
-            ExportError::NotAFunction { name, kind } => {
-                write!(f, "export `{name}` is a {kind}, not a function")
+            ExportError::Kind { name, expected, actual } => {
+                write!(f, "export `{name}` is a {actual}, not a {expected}")
             }
             ExportError::Signature { name, expected, actual } => {
                 write!(f, "export `{name}` has the signature {actual}, not {expected}")

@@ -49,13 +49,18 @@ mod compile;
 mod error;
 mod module;
 mod runtime;
+#[cfg(feature = "wast")]
+pub mod wast;
 
 pub use compile::Tier;
 #[cfg(feature = "listing")]
 pub use compile::listing;
 pub use error::{ArgumentError, Error, ExportError, Frame, LinkError, LoadError, Trap, TrapCode};
-pub use module::{FuncType, ValType};
+pub use module::{FuncType, GlobalType, MemoryType, TableType, ValType};
 pub use runtime::{
-    Engine, EngineBuilder, ExportedFunction, Func, Imports, Instance, Module, Timings, TypedFunc,
-    Value, WasmFn, WasmResults, WasmTy, validate,
+    AccessError, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef, Func, Global,
+    Imports, Instance, IntoHostFunc, IntoHostResult, Limits, Memory, Module, Table, Timings,
+    TypedFunc, Value, WasmFn, WasmResults, WasmTy, validate,
 };
+#[doc(hidden)]
+pub use runtime::{HostFunc, WithCaller};

@@ -33,6 +33,7 @@ exits! {
     Link = 5, "an import is missing, or there is no such exported function";
     Disagreement = 6, "compare: the columns do not agree";
     System = 7, "the system refused something, such as memory for code";
+    Scripts = 8, "wast: a directive failed";
 }
 
 impl From<Exit> for ExitCode {

@@ -14,6 +14,7 @@ mod input;
 mod numbers;
 mod run;
 mod terminal;
+mod wast;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Compare(compare::Compare),
+    Wast(wast::Scripts),
     #[command(hide = true)]
     Check(compare::Check),
 }
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(run) => run.run(),
         Command::Compare(compare) => compare.run(),
+        Command::Wast(scripts) => scripts.run(),
         Command::Check(check) => check.run(),
     };
     match result {

@@ -29,7 +29,7 @@ use std::mem::offset_of;
 #[cfg(feature = "baseline")]
 use crate::asm::GprSet;
 use crate::asm::{Gpr, Xmm};
-use crate::module::{FuncType, ValType};
+use crate::module::{FuncType, ModuleInfo, ValType};
 
 /// Holds the instance's [`VmContext`] while wasm code runs.
 pub(crate) const VMCTX: Gpr = Gpr::R15;
@@ -132,9 +132,11 @@ impl Assigner {
     }
 }
 
-/// What compiled code finds at [`VMCTX`]: one per instance.
+/// What compiled code finds at [`VMCTX`]: one per instance, and the beginning of a [`HostContext`].
 ///
-/// Everything is written by the runtime and only read by compiled code.
+/// In an instance, the parts that differ from module to module follow it: see [`Layout`].
+/// Everything but globals, memories and tables is written by the runtime and only read by compiled
+/// code.
 #[repr(C)]
 pub(crate) struct VmContext {
     /// A function that needs stack traps when rsp is below this. First, so that the check in
@@ -146,8 +148,210 @@ pub(crate) struct VmContext {
     pub thread: *mut ThreadState,
     /// `extern "sysv64" fn(vmctx, pc, frame pointer, stack pointer)`: notes a trap for the entry.
     pub record_trap: usize,
-    /// The runtime's description of the module's code, for the signal handler.
+    /// The runtime's description of the module's code, for the signal handler; null in a
+    /// [`HostContext`].
     pub module: *const (),
+    /// The functions of [`Builtin`], in its order.
+    pub builtins: *const [usize; Builtin::COUNT],
+    /// The runtime's own part of the instance; in a [`HostContext`], of the one that imports.
+    pub instance: *const (),
+}
+
+/// What a function of the host finds at [`VMCTX`] when wasm calls it: one per import that is bound
+/// to the host, inside the importing instance.
+#[repr(C)]
+pub(crate) struct HostContext {
+    pub vm: VmContext,
+    /// `extern "sysv64" fn(parameters…, *mut HostContext) -> { result, status: u64 }` for functions
+    /// with a direct crossing, else `extern "sysv64" fn(*mut RegisterFile, *mut HostContext) -> u64`.
+    /// A status other than 0 means that the error is noted in the thread's state.
+    pub shim: usize,
+    /// What the shim is for.
+    pub function: *const (),
+}
+
+/// A function that another instance or the host defines, as its importer calls it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VmFunction {
+    pub code: *const u8,
+    /// What [`VMCTX`] must hold in the callee.
+    pub vmctx: *mut VmContext,
+}
+
+/// What a `funcref` points to; the null reference is 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VmFuncRef {
+    pub function: VmFunction,
+    /// The interned number of the function's type.
+    pub type_id: u32,
+}
+
+/// An element of a table of functions: what it refers to, copied, so that an indirect call reads one
+/// cache line. All zero for the null reference.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VmTableFunction {
+    pub function: VmFunction,
+    /// 0 is no type's number, so that one comparison finds both a null reference and a wrong type.
+    pub type_id: u32,
+    pub func_ref: *const VmFuncRef,
+}
+
+/// A linear memory.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VmMemory {
+    /// Never changes while the memory lives, so code may keep it.
+    pub base: *mut u8,
+    /// The size in bytes, a multiple of the page size.
+    pub len: usize,
+}
+
+/// A table: [`VmTableFunction`]s, or 8-byte external references.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VmTable {
+    /// Changes when the table grows.
+    pub base: *mut u8,
+    /// The number of elements.
+    pub len: usize,
+}
+
+/// A global's value: the low bytes of it for types narrower than this.
+#[repr(C, align(16))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct VmGlobal(pub [u64; 2]);
+
+/// Where the parts of an instance's context lie that its module determines, in bytes from
+/// [`VMCTX`].
+///
+/// Memories, tables and globals that the module defines lie in the context itself; for imported
+/// ones there is a pointer to where they lie.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Layout {
+    imported_functions: i32,
+    func_refs: i32,
+    imported: [i32; 3],
+    defined: [i32; 3],
+    imported_counts: [u32; 3],
+    /// The size of the whole context.
+    pub size: usize,
+}
+
+/// A place in the context or behind a pointer there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At this offset in the context.
+    Here(i32),
+    /// Where the pointer at this offset in the context points.
+    Behind(i32),
+}
+
+impl Layout {
+    /// The layout for a module. Its index spaces are bounded by the engine's limits, far below what
+    /// an offset can express.
+    pub fn of(info: &ModuleInfo) -> Layout {
+        let mut end = size_of::<VmContext>();
+        let mut part = |size: usize, align: usize, count: usize| {
+            let start = end.next_multiple_of(align);
+            end = start + size * count;
+            start as i32
+        };
+        let counts = [
+            (info.imported_memories, info.memories.len()),
+            (info.imported_tables, info.tables.len()),
+            (info.imported_globals, info.globals.len()),
+        ];
+        let sizes = [size_of::<VmMemory>(), size_of::<VmTable>(), size_of::<VmGlobal>()];
+        // What calls and memory accesses read comes first, where displacements are short.
+        let mut defined = [0; 3];
+        for i in 0..3 {
+            let own = counts[i].1 - counts[i].0 as usize;
+            defined[i] = part(sizes[i], if i == 2 { 16 } else { 8 }, own);
+        }
+        let imported = counts.map(|(imported, _)| part(8, 8, imported as usize));
+        let imported_functions = part(size_of::<VmFunction>(), 8, info.imported_functions as usize);
+        let func_refs = part(size_of::<VmFuncRef>(), 8, info.escaping.len());
+        let imported_counts = counts.map(|(imported, _)| imported);
+        let size = end.next_multiple_of(16);
+        Layout { imported_functions, func_refs, imported, defined, imported_counts, size }
+    }
+
+    /// The [`VmFunction`] of an imported function.
+    pub fn imported_function(&self, function: u32) -> i32 {
+        self.imported_functions + function as i32 * size_of::<VmFunction>() as i32
+    }
+
+    /// The [`VmFuncRef`] of the function at this place of [`ModuleInfo::escaping`].
+    pub fn func_ref(&self, escaping: usize) -> i32 {
+        self.func_refs + (escaping * size_of::<VmFuncRef>()) as i32
+    }
+
+    /// Where a memory's [`VmMemory`] is.
+    pub fn memory(&self, memory: u32) -> Place {
+        self.place(0, memory, size_of::<VmMemory>())
+    }
+
+    /// Where a table's [`VmTable`] is.
+    pub fn table(&self, table: u32) -> Place {
+        self.place(1, table, size_of::<VmTable>())
+    }
+
+    /// Where a global's [`VmGlobal`] is.
+    pub fn global(&self, global: u32) -> Place {
+        self.place(2, global, size_of::<VmGlobal>())
+    }
+
+    fn place(&self, kind: usize, index: u32, size: usize) -> Place {
+        match index.checked_sub(self.imported_counts[kind]) {
+            Some(own) => Place::Here(self.defined[kind] + (own as usize * size) as i32),
+            None => Place::Behind(self.imported[kind] + 8 * index as i32),
+        }
+    }
+}
+
+/// The functions of the runtime that compiled code calls, in the System V convention, with the
+/// context as the first argument; all other arguments and the results are 64-bit. Indices are those
+/// of the module that calls.
+///
+/// Those that can fail return 0 for success and 1 for failure, which has one trap code each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Builtin {
+    /// (memory, pages) -> the size before in pages, or -1.
+    MemoryGrow,
+    /// (memory, destination, value, length) -> failed: out-of-bounds memory access.
+    MemoryFill,
+    /// (destination memory, source memory, destination, source, length) -> failed:
+    /// out-of-bounds memory access.
+    MemoryCopy,
+    /// (memory, segment, destination, source, length) -> failed: out-of-bounds memory access.
+    MemoryInit,
+    /// (segment) -> 0.
+    DataDrop,
+    /// (table, reference, count) -> the size before, or -1.
+    TableGrow,
+    /// (table, start, reference, count) -> failed: out-of-bounds table access.
+    TableFill,
+    /// (destination table, source table, destination, source, length) -> failed: out-of-bounds
+    /// table access.
+    TableCopy,
+    /// (table, segment, destination, source, length) -> failed: out-of-bounds table access.
+    TableInit,
+    /// (segment) -> 0.
+    ElemDrop,
+}
+
+impl Builtin {
+    /// How many there are.
+    pub const COUNT: usize = Builtin::ElemDrop as usize + 1;
+
+    /// Offset of its address in the table that [`BUILTINS`] points to.
+    pub const fn offset(self) -> i32 {
+        self as i32 * 8
+    }
 }
 
 /// The part of a thread's state that compiled code and trampolines touch. The runtime keeps more
@@ -174,6 +378,10 @@ pub(crate) const RAISE_TRAP_LEN: u32 = 4;
 pub(crate) const THREAD: i32 = offset_of!(VmContext, thread) as i32;
 /// Offset of the recorder's address in the [`VmContext`].
 pub(crate) const RECORD_TRAP: i32 = offset_of!(VmContext, record_trap) as i32;
+/// Offset of the pointer to the builtins' addresses in the [`VmContext`].
+pub(crate) const BUILTINS: i32 = offset_of!(VmContext, builtins) as i32;
+/// Offset of the shim's address in the [`HostContext`].
+pub(crate) const SHIM: i32 = offset_of!(HostContext, shim) as i32;
 /// Offset of the innermost entry's stack pointer in the [`ThreadState`].
 pub(crate) const ENTRY_SP: i32 = offset_of!(ThreadState, entry_sp) as i32;
 

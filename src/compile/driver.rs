@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::abi::Layout;
 #[cfg(feature = "baseline")]
 use super::baseline;
 #[cfg(feature = "cranelift")]
@@ -118,15 +119,20 @@ impl Worker {
     pub fn compile(
         &mut self,
         info: &ModuleInfo,
+        layout: &Layout,
         body: &ValidBody<'_>,
         out: &mut CompiledCode,
     ) -> Result<(), LoadError> {
         let facts = &self.validation.facts;
         match &mut self.compiler {
             #[cfg(feature = "baseline")]
-            Compiler::Baseline(compiler) => compiler.compile(info, body, facts, out),
+            Compiler::Baseline(compiler) => {
+                // The operators that need it are not there yet.
+                let _ = layout;
+                compiler.compile(info, body, facts, out)
+            }
             #[cfg(feature = "cranelift")]
-            Compiler::Cranelift(compiler) => compiler.compile(info, body, facts, out),
+            Compiler::Cranelift(compiler) => compiler.compile(info, layout, body, facts, out),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
 use wasmparser::Operator;
 
+use super::abi::Layout;
 use super::{Backend, CompileOptions, CompiledCode, CpuFeatures, OperatorStart, Tier, Worker};
 use crate::error::LoadError;
 use crate::module::{self, ModuleInfo, Validation, operator_name};
@@ -74,12 +75,15 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut worker = Worker::new(&backend, options);
     let binary = module::binary(input.as_ref())?;
-    let loaded = module::load(&binary)?;
+    let mut loaded = module::load(&binary)?;
+    // Any numbers do: nothing that is listed runs.
+    loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
+    let layout = Layout::of(&loaded.info);
     let mut functions = Vec::new();
     for body in loaded.bodies {
         let body = body.validate(&mut worker.validation)?;
         let mut code = CompiledCode { operators: Some(Vec::new()), ..CompiledCode::default() };
-        worker.compile(&loaded.info, &body, &mut code)?;
+        worker.compile(&loaded.info, &layout, &body, &mut code)?;
         let mut operators = Vec::new();
         let mut reader = body.operators();
         while !reader.eof() {
@@ -108,7 +112,10 @@ pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut compiler = super::cranelift::Compiler::new(isa, options);
     let binary = module::binary(input.as_ref())?;
-    let loaded = module::load(&binary)?;
+    let mut loaded = module::load(&binary)?;
+    // Any numbers do: nothing that is listed runs.
+    loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
+    let layout = Layout::of(&loaded.info);
     let mut validation = Validation::default();
     let mut text = String::new();
     for body in loaded.bodies {
@@ -116,7 +123,7 @@ pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&compiler.clif(&loaded.info, &body, &validation.facts)?);
+        text.push_str(&compiler.clif(&loaded.info, &layout, &body, &validation.facts)?);
     }
     Ok(text)
 }

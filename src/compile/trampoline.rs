@@ -16,9 +16,9 @@ use std::mem::offset_of;
 
 use super::abi::{
     ENTRY_SP, FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, RAISE_TRAP_LEN, RECORD_TRAP,
-    THREAD, VMCTX,
+    SHIM, THREAD, VMCTX,
 };
-use crate::asm::{Alu, Assembler, Cond, Gpr, Label, Mem, Scale, Size};
+use crate::asm::{Alu, Assembler, Cond, Gpr, Label, Mem, Scale, Size, Xmm};
 
 /// What an entry pushes below rbp, in this order.
 const SAVED: [Gpr; 5] = [Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
@@ -33,7 +33,7 @@ pub(crate) struct RegisterFile {
     pub floats: [u128; 8],
     /// The stack arguments, in 8-byte words.
     pub stack: *const u64,
-    /// Their number, even.
+    /// Their number, even. A shim fills it in for the crossing, which pops them.
     pub stack_words: usize,
     pub int_results: [u64; 8],
     pub float_results: [u128; 8],
@@ -49,6 +49,46 @@ impl Default for RegisterFile {
             int_results: [0; 8],
             float_results: [0; 8],
         }
+    }
+}
+
+impl RegisterFile {
+    /// Where a register stands in its list.
+    fn place<R: PartialEq>(list: &[R], register: R) -> usize {
+        let at = list.iter().position(|listed| *listed == register);
+        at.expect("the convention gave this register")
+    }
+
+    pub fn int_argument(&self, gpr: Gpr) -> u64 {
+        self.ints[Self::place(&INT_PARAMS, gpr)]
+    }
+
+    pub fn set_int_argument(&mut self, gpr: Gpr, value: u64) {
+        self.ints[Self::place(&INT_PARAMS, gpr)] = value;
+    }
+
+    pub fn float_argument(&self, xmm: Xmm) -> u128 {
+        self.floats[Self::place(&FLOAT_PARAMS, xmm)]
+    }
+
+    pub fn set_float_argument(&mut self, xmm: Xmm, value: u128) {
+        self.floats[Self::place(&FLOAT_PARAMS, xmm)] = value;
+    }
+
+    pub fn int_result(&self, gpr: Gpr) -> u64 {
+        self.int_results[Self::place(&INT_RESULTS, gpr)]
+    }
+
+    pub fn set_int_result(&mut self, gpr: Gpr, value: u64) {
+        self.int_results[Self::place(&INT_RESULTS, gpr)] = value;
+    }
+
+    pub fn float_result(&self, xmm: Xmm) -> u128 {
+        self.float_results[Self::place(&FLOAT_RESULTS, xmm)]
+    }
+
+    pub fn set_float_result(&mut self, xmm: Xmm, value: u128) {
+        self.float_results[Self::place(&FLOAT_RESULTS, xmm)] = value;
     }
 }
 
@@ -75,11 +115,16 @@ pub(crate) struct Trampolines {
     /// `extern "sysv64" fn(parameters…, *mut VmContext, code) -> { result, status: u64 }`. A status
     /// other than 0 means a trap.
     pub direct: DirectEntries,
-    /// The same for functions that cannot trap, call nobody and end soon: nothing to save, nowhere
-    /// to land, and a context that nobody reads.
+    /// The same for functions that cannot trap, call nobody and end soon: they need no place to land
+    /// at, and restore themselves what they change.
     pub plain: DirectEntries,
     /// `extern "sysv64" fn(*mut RegisterFile, *mut VmContext, code) -> u64`, the status.
     pub indirect: u32,
+    /// What wasm calls for a function of the host, with its [`HostContext`](super::abi::HostContext)
+    /// in [`VMCTX`], where the parameters travel in registers and there is at most one result.
+    pub host_direct: DirectEntries,
+    /// The same for all other signatures: the shim gets a [`RegisterFile`].
+    pub host_indirect: u32,
     /// What [`RAISE_TRAP`](super::abi::RAISE_TRAP) holds the address of.
     pub raise_trap: u32,
     /// Where a signal handler resumes, with [`VMCTX`] as the guest had it.
@@ -91,13 +136,25 @@ impl Trampolines {
     pub fn emit() -> Trampolines {
         let mut asm = Assembler::new();
         const CLASSES: [ResultClass; 2] = [ResultClass::Int, ResultClass::FloatOrNone];
-        let direct =
-            std::array::from_fn(|ints| CLASSES.map(|class| direct(&mut asm, ints, class)));
+        let direct = std::array::from_fn(|ints| CLASSES.map(|class| direct(&mut asm, ints, class)));
         let plain = std::array::from_fn(|ints| CLASSES.map(|class| plain(&mut asm, ints, class)));
         let indirect = indirect(&mut asm);
-        let (raise_trap, landing_pad) = raise_trap(&mut asm);
+        let (raise_trap, host_failed, landing_pad) = raise_trap(&mut asm);
+        let host_direct = std::array::from_fn(|ints| {
+            CLASSES.map(|class| host_direct(&mut asm, ints, class, host_failed))
+        });
+        let host_indirect = host_indirect(&mut asm, host_failed);
         let bytes = asm.buf.bytes().to_vec();
-        Trampolines { bytes, direct, plain, indirect, raise_trap, landing_pad }
+        Trampolines {
+            bytes,
+            direct,
+            plain,
+            indirect,
+            host_direct,
+            host_indirect,
+            raise_trap,
+            landing_pad,
+        }
     }
 }
 
@@ -191,20 +248,22 @@ fn status_register(class: ResultClass) -> Gpr {
     }
 }
 
-/// Like [`direct`], for functions that need nothing from it but the status.
+/// Like [`direct`], for functions that need nothing from it but the context and the status.
 fn plain(asm: &mut Assembler, ints: usize, class: ResultClass) -> u32 {
     let at = start(asm);
-    asm.push_r(Gpr::Rbp);
-    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+    asm.push_r(VMCTX);
+    // Behind the saved register and the return address lie the arguments that found no register.
+    let on_stack = |index: usize| Mem::base(Gpr::Rsp, 16 + 8 * (index - INT_PARAMS.len()) as i32);
+    match INT_PARAMS.get(ints) {
+        Some(context) => asm.mov_rr(Size::S64, VMCTX, *context),
+        None => asm.mov_rm(Size::S64, VMCTX, on_stack(ints)),
+    }
     match INT_PARAMS.get(ints + 1) {
         Some(code) => asm.call_r(*code),
-        None => {
-            let offset = 16 + 8 * (ints + 1 - INT_PARAMS.len()) as i32;
-            asm.call_m(Mem::base(Gpr::Rbp, offset));
-        }
+        None => asm.call_m(on_stack(ints + 1)),
     }
     asm.zero(status_register(class));
-    asm.pop_r(Gpr::Rbp);
+    asm.pop_r(VMCTX);
     asm.ret();
     at
 }
@@ -257,8 +316,94 @@ fn indirect(asm: &mut Assembler) -> u32 {
     at
 }
 
-/// The routine that trap sites call, and behind it the landing pad: returns both offsets.
-fn raise_trap(asm: &mut Assembler) -> (u32, u32) {
+/// The crossing to a function of the host whose parameters are already where a System V function
+/// wants them: the context follows them.
+fn host_direct(asm: &mut Assembler, ints: usize, class: ResultClass, failed: Label) -> u32 {
+    let at = start(asm);
+    asm.push_r(Gpr::Rbp);
+    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+    match INT_PARAMS.get(ints) {
+        Some(context) => asm.mov_rr(Size::S64, *context, VMCTX),
+        None => {
+            // Twice, to keep the stack aligned.
+            asm.push_r(VMCTX);
+            asm.push_r(VMCTX);
+        }
+    }
+    asm.call_m(Mem::base(VMCTX, SHIM));
+    let status = status_register(class);
+    asm.test_rr(Size::S32, status, status);
+    asm.jcc(Cond::Ne, failed);
+    if ints >= INT_PARAMS.len() {
+        asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
+    }
+    asm.pop_r(Gpr::Rbp);
+    asm.ret();
+    at
+}
+
+/// The crossing to a function of the host for every other signature.
+fn host_indirect(asm: &mut Assembler, failed: Label) -> u32 {
+    const FILE_SIZE: i32 = size_of::<RegisterFile>().next_multiple_of(16) as i32;
+    let field = |offset: usize| Mem::base(Gpr::Rsp, offset as i32);
+    let at = start(asm);
+    asm.push_r(Gpr::Rbp);
+    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+    asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsp, FILE_SIZE);
+    for (i, gpr) in INT_PARAMS.into_iter().enumerate() {
+        asm.mov_mr(Size::S64, field(offset_of!(RegisterFile, ints) + 8 * i), gpr);
+    }
+    for (i, xmm) in FLOAT_PARAMS.into_iter().enumerate() {
+        asm.movups_mr(field(offset_of!(RegisterFile, floats) + 16 * i), xmm);
+    }
+    // The stack arguments lie behind rbp and the return address.
+    asm.lea(Size::S64, Gpr::Rax, Mem::base(Gpr::Rbp, 16));
+    asm.mov_mr(Size::S64, field(offset_of!(RegisterFile, stack)), Gpr::Rax);
+    asm.mov_rr(Size::S64, Gpr::Rdi, Gpr::Rsp);
+    asm.mov_rr(Size::S64, Gpr::Rsi, VMCTX);
+    asm.call_m(Mem::base(VMCTX, SHIM));
+    asm.test_rr(Size::S32, Gpr::Rax, Gpr::Rax);
+    asm.jcc(Cond::Ne, failed);
+    // How many bytes of stack arguments to pop, which is ours to do; r11 is no result register.
+    asm.mov_rm(Size::S64, Gpr::R11, field(offset_of!(RegisterFile, stack_words)));
+    for (i, xmm) in FLOAT_RESULTS.into_iter().enumerate() {
+        asm.movups_rm(xmm, field(offset_of!(RegisterFile, float_results) + 16 * i));
+    }
+    for (i, gpr) in INT_RESULTS.into_iter().enumerate() {
+        asm.mov_rm(Size::S64, gpr, field(offset_of!(RegisterFile, int_results) + 8 * i));
+    }
+    // Move the return address and the caller's rbp to the far end of the stack arguments. rbx is the
+    // caller's, so it is kept in the file's place meanwhile.
+    asm.mov_mr(Size::S64, field(0), Gpr::Rbx);
+    asm.lea(Size::S64, Gpr::R11, Mem::indexed(Gpr::Rbp, Gpr::R11, Scale::X8, 0));
+    asm.mov_rm(Size::S64, Gpr::Rbx, Mem::base(Gpr::Rbp, 8));
+    asm.mov_mr(Size::S64, Mem::base(Gpr::R11, 8), Gpr::Rbx);
+    asm.mov_rm(Size::S64, Gpr::Rbx, Mem::base(Gpr::Rbp, 0));
+    asm.mov_mr(Size::S64, Mem::base(Gpr::R11, 0), Gpr::Rbx);
+    asm.mov_rm(Size::S64, Gpr::Rbx, field(0));
+    asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::R11);
+    asm.pop_r(Gpr::Rbp);
+    asm.ret();
+    at
+}
+
+/// The routine that trap sites call, the way out of a failed host function, and behind both the
+/// landing pad: the offsets of the first and the last, and a label for the second.
+fn raise_trap(asm: &mut Assembler) -> (u32, Label, u32) {
+    let host_failed = asm.new_label();
+    let landing = asm.new_label();
+
+    asm.buf.align(16, 0xcc);
+    asm.bind(host_failed);
+    // The frame is the crossing's: its caller is the guest.
+    asm.mov_rr(Size::S64, Gpr::Rdi, VMCTX);
+    asm.mov_rm(Size::S64, Gpr::Rsi, Mem::base(Gpr::Rbp, 8));
+    asm.mov_rm(Size::S64, Gpr::Rdx, Mem::base(Gpr::Rbp, 0));
+    asm.lea(Size::S64, Gpr::Rcx, Mem::base(Gpr::Rbp, 16));
+    asm.alu_ri(Alu::And, Size::S64, Gpr::Rsp, -16);
+    asm.call_m(Mem::base(VMCTX, RECORD_TRAP));
+    asm.jmp(landing);
+
     let raise = start(asm);
     // record_trap(vmctx, address of the trap site, frame pointer, stack pointer there)
     asm.mov_rr(Size::S64, Gpr::Rdi, VMCTX);
@@ -270,6 +415,7 @@ fn raise_trap(asm: &mut Assembler) -> (u32, u32) {
     asm.call_m(Mem::base(VMCTX, RECORD_TRAP));
 
     let landing_pad = asm.offset();
+    asm.bind(landing);
     asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
     asm.mov_rm(Size::S64, Gpr::Rsp, Mem::base(Gpr::R11, ENTRY_SP));
     asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
@@ -277,5 +423,5 @@ fn raise_trap(asm: &mut Assembler) -> (u32, u32) {
     asm.mov_ri(Size::S32, Gpr::Rax, 1);
     asm.mov_ri(Size::S32, Gpr::Rdx, 1);
     pop_frame_and_return(asm);
-    (raise, landing_pad)
+    (raise, host_failed, landing_pad)
 }

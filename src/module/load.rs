@@ -6,11 +6,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use wasmparser::{
-    ExternalKind, FuncToValidate, FunctionBody, Parser, Payload, TypeRef, ValidPayload, Validator,
-    ValidatorResources, WasmFeatures,
+    DataKind, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, Operator,
+    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
-use super::{Export, ExportKind, FuncType, Import, ModuleInfo, ValType};
+use super::{
+    ConstExpr, DataSegment, ElementSegment, Export, ExportKind, FuncType, GlobalType, Import,
+    ImportType, MemoryType, ModuleInfo, SegmentMode, TableType, ValType,
+};
 use crate::error::LoadError;
 
 /// What this engine accepts: WebAssembly 2.0, and nothing that wasmparser happens to turn on.
@@ -84,6 +87,7 @@ pub(crate) fn load(binary: &[u8]) -> Result<Loaded<'_>, LoadError> {
         }
         section(payload, &mut info)?;
     }
+    info.escaping = escaping(&info);
     Ok(Loaded { info, bodies })
 }
 
@@ -104,12 +108,25 @@ fn section(payload: Payload<'_>, info: &mut ModuleInfo) -> Result<(), LoadError>
                     TypeRef::Func(index) | TypeRef::FuncExact(index) => {
                         info.functions.push(index);
                         info.imported_functions += 1;
-                        format!("function {}", info.types[index as usize])
+                        ImportType::Function(index)
                     }
-                    TypeRef::Table(_) => "table".to_string(),
-                    TypeRef::Memory(_) => "memory".to_string(),
-                    TypeRef::Global(_) => "global".to_string(),
-                    TypeRef::Tag(_) => "tag".to_string(),
+                    TypeRef::Table(ty) => {
+                        info.tables.push(table_type(&ty));
+                        info.imported_tables += 1;
+                        ImportType::Table(table_type(&ty))
+                    }
+                    TypeRef::Memory(ty) => {
+                        info.memories.push(memory_type(&ty));
+                        info.imported_memories += 1;
+                        ImportType::Memory(memory_type(&ty))
+                    }
+                    TypeRef::Global(ty) => {
+                        info.globals.push(global_type(&ty));
+                        info.imported_globals += 1;
+                        ImportType::Global(global_type(&ty))
+                    }
+                    // Validation accepts none.
+                    TypeRef::Tag(_) => continue,
                 };
                 let (module, name) = (import.module.to_string(), import.name.to_string());
                 info.imports.push(Import { module, name, ty });
@@ -135,14 +152,40 @@ fn section(payload: Payload<'_>, info: &mut ModuleInfo) -> Result<(), LoadError>
             }
         }
         Payload::StartSection { func, .. } => info.start = Some(func),
-        Payload::MemorySection(reader) if reader.count() > 0 => {
-            return Err(unsupported("linear memories", reader.range().start));
+        Payload::TableSection(reader) => {
+            for table in reader {
+                info.tables.push(table_type(&table.map_err(invalid)?.ty));
+            }
         }
-        Payload::TableSection(reader) if reader.count() > 0 => {
-            return Err(unsupported("tables", reader.range().start));
+        Payload::MemorySection(reader) => {
+            for memory in reader {
+                info.memories.push(memory_type(&memory.map_err(invalid)?));
+            }
         }
-        Payload::GlobalSection(reader) if reader.count() > 0 => {
-            return Err(unsupported("globals", reader.range().start));
+        Payload::GlobalSection(reader) => {
+            for global in reader {
+                let global = global.map_err(invalid)?;
+                info.globals.push(global_type(&global.ty));
+                info.global_inits.push(const_expr(&global.init_expr)?);
+            }
+        }
+        Payload::ElementSection(reader) => {
+            for element in reader {
+                info.elements.push(element_segment(element.map_err(invalid)?)?);
+            }
+        }
+        Payload::DataSection(reader) => {
+            for data in reader {
+                let data = data.map_err(invalid)?;
+                let mode = match data.kind {
+                    DataKind::Passive => SegmentMode::Passive,
+                    DataKind::Active { memory_index, offset_expr } => SegmentMode::Active {
+                        index: memory_index,
+                        offset: const_expr(&offset_expr)?,
+                    },
+                };
+                info.data.push(DataSegment { mode, bytes: data.data.into() });
+            }
         }
         Payload::CustomSection(reader) => {
             if let wasmparser::KnownCustom::Name(names) = reader.as_known() {
@@ -172,14 +215,88 @@ fn function_names(reader: wasmparser::NameSectionReader<'_>, count: usize) -> Ve
     names
 }
 
-fn func_type(ty: &wasmparser::FuncType) -> FuncType {
-    let convert = |types: &[wasmparser::ValType]| {
-        types
-            .iter()
-            .map(|ty| ValType::from_wasmparser(*ty).expect("a type of WebAssembly 2.0"))
-            .collect::<Vec<_>>()
+fn element_segment(element: wasmparser::Element<'_>) -> Result<ElementSegment, LoadError> {
+    let mode = match element.kind {
+        ElementKind::Passive => SegmentMode::Passive,
+        ElementKind::Declared => SegmentMode::Declared,
+        ElementKind::Active { table_index, offset_expr } => SegmentMode::Active {
+            index: table_index.unwrap_or(0),
+            offset: const_expr(&offset_expr)?,
+        },
     };
+    let mut items = Vec::new();
+    match element.items {
+        ElementItems::Functions(functions) => {
+            for function in functions {
+                items.push(ConstExpr::RefFunc(function.map_err(invalid)?));
+            }
+        }
+        ElementItems::Expressions(_, expressions) => {
+            for expression in expressions {
+                items.push(const_expr(&expression.map_err(invalid)?)?);
+            }
+        }
+    }
+    Ok(ElementSegment { mode, items })
+}
+
+/// A constant expression of WebAssembly 2.0: one operator and `end`.
+fn const_expr(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, LoadError> {
+    let mut reader = expr.get_operators_reader();
+    let offset = reader.original_position();
+    Ok(match reader.read().map_err(invalid)? {
+        Operator::I32Const { value } => ConstExpr::Bits(u128::from(value as u32)),
+        Operator::I64Const { value } => ConstExpr::Bits(u128::from(value as u64)),
+        Operator::F32Const { value } => ConstExpr::Bits(u128::from(value.bits())),
+        Operator::F64Const { value } => ConstExpr::Bits(u128::from(value.bits())),
+        Operator::V128Const { value } => ConstExpr::Bits(value.i128() as u128),
+        Operator::RefNull { .. } => ConstExpr::Bits(0),
+        Operator::RefFunc { function_index } => ConstExpr::RefFunc(function_index),
+        Operator::GlobalGet { global_index } => ConstExpr::GlobalGet(global_index),
+        _ => return Err(unsupported("this constant expression", offset)),
+    })
+}
+
+/// The functions that a reference may be made to: see [`ModuleInfo::escaping`].
+fn escaping(info: &ModuleInfo) -> Vec<u32> {
+    let exported = info.exported_functions().map(|(_, function)| function);
+    let items = info.elements.iter().flat_map(|segment| &segment.items);
+    let referred = items.chain(&info.global_inits).filter_map(|item| match item {
+        ConstExpr::RefFunc(function) => Some(*function),
+        _ => None,
+    });
+    let mut functions: Vec<u32> = exported.chain(referred).chain(info.start).collect();
+    functions.sort_unstable();
+    functions.dedup();
+    functions
+}
+
+fn func_type(ty: &wasmparser::FuncType) -> FuncType {
+    let convert =
+        |types: &[wasmparser::ValType]| types.iter().map(|ty| val_type(*ty)).collect::<Vec<_>>();
     FuncType::new(convert(ty.params()), convert(ty.results()))
+}
+
+fn val_type(ty: wasmparser::ValType) -> ValType {
+    ValType::from_wasmparser(ty).expect("a type of WebAssembly 2.0")
+}
+
+fn table_type(ty: &wasmparser::TableType) -> TableType {
+    // Tables of WebAssembly 2.0 have 32-bit limits.
+    TableType {
+        element: val_type(wasmparser::ValType::Ref(ty.element_type)),
+        min: ty.initial as u32,
+        max: ty.maximum.map(|max| max as u32),
+    }
+}
+
+fn memory_type(ty: &wasmparser::MemoryType) -> MemoryType {
+    // Memories of WebAssembly 2.0 have at most 65,536 pages.
+    MemoryType { min: ty.initial as u32, max: ty.maximum.map(|max| max as u32) }
+}
+
+fn global_type(ty: &wasmparser::GlobalType) -> GlobalType {
+    GlobalType { content: val_type(ty.content_type), mutable: ty.mutable }
 }
 
 pub(crate) fn invalid(error: wasmparser::BinaryReaderError) -> LoadError {

@@ -17,23 +17,41 @@ pub(crate) use facts::{Facts, ValidBody, Validation};
 pub(crate) use load::invalid;
 pub(crate) use load::{binary, load};
 pub(crate) use names::operator_name;
-pub use types::{FuncType, ValType};
+pub use types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
 /// A module's view of itself, without its code: shared by all that stays alive after compilation.
+///
+/// Each index space has the imports first.
 #[derive(Debug, Default)]
 pub(crate) struct ModuleInfo {
     /// The function types of the type section.
     pub types: Vec<FuncType>,
-    /// For each function of the index space, imports first: its index in `types`.
+    /// For each of `types` a number, not 0, that equal types share wherever they come from. Whoever
+    /// compiles the module interns them.
+    pub type_ids: Vec<u32>,
+    /// For each function: its index in `types`.
     pub functions: Vec<u32>,
+    pub tables: Vec<TableType>,
+    pub memories: Vec<MemoryType>,
+    pub globals: Vec<GlobalType>,
     /// The imports, in the module's order.
     pub imports: Vec<Import>,
-    /// How many of `functions` are imported.
+    /// How many of each index space are imported.
     pub imported_functions: u32,
+    pub imported_tables: u32,
+    pub imported_memories: u32,
+    pub imported_globals: u32,
+    /// The first values of the globals that are defined here.
+    pub global_inits: Vec<ConstExpr>,
+    pub elements: Vec<ElementSegment>,
+    pub data: Vec<DataSegment>,
     /// The exports, in the module's order.
     pub exports: Vec<Export>,
     /// The start function.
     pub start: Option<u32>,
+    /// The functions that a reference may be made to: exported, in an element segment, the initial
+    /// value of a global, or the start function. Ascending, without repetition.
+    pub escaping: Vec<u32>,
     /// `(function, name)` from the name section, by function.
     names: Vec<(u32, Arc<str>)>,
 }
@@ -43,8 +61,53 @@ pub(crate) struct ModuleInfo {
 pub(crate) struct Import {
     pub module: String,
     pub name: String,
-    /// The type it must have, for people.
-    pub ty: String,
+    pub ty: ImportType,
+}
+
+/// What an import must be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ImportType {
+    /// A function of the type with this index.
+    Function(u32),
+    Table(TableType),
+    Memory(MemoryType),
+    Global(GlobalType),
+}
+
+/// A constant expression: what initialises globals and places segments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ConstExpr {
+    /// A number or a vector, as its bits; also a null reference, which is 0.
+    Bits(u128),
+    /// A reference to this function.
+    RefFunc(u32),
+    /// The value of this global, which is imported.
+    GlobalGet(u32),
+}
+
+/// Where a segment goes when the module is instantiated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SegmentMode {
+    /// Copied there at once.
+    Active { index: u32, offset: ConstExpr },
+    /// Kept for the `init` operators.
+    Passive,
+    /// Only declares functions that are referred to.
+    Declared,
+}
+
+/// An element segment: references for a table.
+#[derive(Debug)]
+pub(crate) struct ElementSegment {
+    pub mode: SegmentMode,
+    pub items: Vec<ConstExpr>,
+}
+
+/// A data segment: bytes for a memory.
+#[derive(Debug)]
+pub(crate) struct DataSegment {
+    pub mode: SegmentMode,
+    pub bytes: Box<[u8]>,
 }
 
 /// One export.
@@ -81,6 +144,11 @@ impl ModuleInfo {
     /// The type of the function with this index, which validation has seen to exist.
     pub fn function_type(&self, function: u32) -> &FuncType {
         &self.types[self.functions[function as usize] as usize]
+    }
+
+    /// Where the function stands among those that may be referred to.
+    pub fn escaping_index(&self, function: u32) -> Option<usize> {
+        self.escaping.binary_search(&function).ok()
     }
 
     /// The function's name from the name section, or else its first export name.

@@ -115,6 +115,68 @@ impl fmt::Display for FuncType {
     }
 }
 
+/// The type of a table: what it holds and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableType {
+    /// The elements' type: [`ValType::FuncRef`] or [`ValType::ExternRef`].
+    pub element: ValType,
+    /// The number of elements at the beginning, and the least that an import must have.
+    pub min: u32,
+    /// The most elements it may grow to.
+    pub max: Option<u32>,
+}
+
+/// The type of a linear memory, in pages of 64 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryType {
+    /// The number of pages at the beginning, and the least that an import must have.
+    pub min: u32,
+    /// The most pages it may grow to.
+    pub max: Option<u32>,
+}
+
+/// The type of a global.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalType {
+    /// The value's type.
+    pub content: ValType,
+    /// Whether it can be written.
+    pub mutable: bool,
+}
+
+/// `min..max` as in the text format.
+fn limits(f: &mut fmt::Formatter<'_>, min: u32, max: Option<u32>) -> fmt::Result {
+    match max {
+        Some(max) => write!(f, "{min} {max}"),
+        None => write!(f, "{min}"),
+    }
+}
+
+impl fmt::Display for TableType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("table ")?;
+        limits(f, self.min, self.max)?;
+        write!(f, " {}", self.element)
+    }
+}
+
+impl fmt::Display for MemoryType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("memory ")?;
+        limits(f, self.min, self.max)
+    }
+}
+
+impl fmt::Display for GlobalType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.mutable {
+            write!(f, "global (mut {})", self.content)
+        } else {
+            write!(f, "global {}", self.content)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

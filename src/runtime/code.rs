@@ -56,10 +56,10 @@ unsafe impl Send for CodeRegion {}
 unsafe impl Sync for CodeRegion {}
 
 impl CodeRegion {
-    /// A region of one page for code that is not a guest's: faults in it are none of ours.
+    /// A small region for code that is not a guest's: faults in it are none of ours.
     pub fn for_trampolines() -> io::Result<Arc<CodeRegion>> {
         let page = page_size();
-        Ok(Arc::new(Self::map_once(page, page)?))
+        Ok(Arc::new(Self::map_once(2 * page, page)?))
     }
 
     /// Reserves `len` bytes of address space for guests' code, or as much as the system gives down

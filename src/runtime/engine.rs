@@ -14,6 +14,24 @@ const REGION: usize = 256 << 20;
 /// How many idle workers an engine keeps.
 const IDLE_WORKERS: usize = 8;
 
+/// How much a guest may ask for. Modules are also bounded by what wasmparser accepts: 1,000,000
+/// functions of 7,654,321 bytes and 50,000 locals each, 1,000 parameters and results, 100 tables and
+/// memories, and 10,000,000 elements in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The most pages of 64 KiB in a memory; 65,536 by default, the specification's limit.
+    pub memory_pages: u32,
+    /// The most elements in a table; 10,000,000 by default.
+    pub table_elements: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { memory_pages: 1 << 16, table_elements: 10_000_000 }
+    }
+}
+
 /// How modules are compiled, and the memory that their code lives in.
 ///
 /// Cheap to clone; clones are the same engine. Engines are independent of each other. Most programs
@@ -36,6 +54,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     tier: Tier,
     timings: bool,
+    limits: Limits,
     options: CompileOptions,
     backend: OnceLock<Result<Backend, String>>,
     regions: Mutex<Vec<Arc<CodeRegion>>>,
@@ -55,7 +74,12 @@ impl Engine {
 
     /// The settings of a new engine, to be changed before it is built.
     pub fn builder() -> EngineBuilder {
-        EngineBuilder { tier: Tier::default(), timings: false, cpu: CpuFeatures::detect() }
+        EngineBuilder {
+            tier: Tier::default(),
+            timings: false,
+            limits: Limits::default(),
+            cpu: CpuFeatures::detect(),
+        }
     }
 
     /// The engine that [`Module::new`](crate::Module::new) uses: one for the process, made at the
@@ -77,6 +101,10 @@ impl Engine {
     #[must_use]
     pub fn tier(&self) -> Tier {
         self.0.tier
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.0.limits
     }
 
     pub(super) fn collects_timings(&self) -> bool {
@@ -137,6 +165,7 @@ impl fmt::Debug for Engine {
 pub struct EngineBuilder {
     tier: Tier,
     timings: bool,
+    limits: Limits,
     cpu: CpuFeatures,
 }
 
@@ -156,6 +185,12 @@ impl EngineBuilder {
         self
     }
 
+    /// How much a guest may ask for.
+    pub fn limits(mut self, limits: Limits) -> EngineBuilder {
+        self.limits = limits;
+        self
+    }
+
     /// Compiles only for what every supported processor has: SSE4.1. For tests and for comparing.
     pub fn portable_code(mut self) -> EngineBuilder {
         self.cpu = CpuFeatures::FLOOR;
@@ -168,20 +203,24 @@ impl EngineBuilder {
     ///
     /// As for [`Engine::new`].
     pub fn build(self) -> io::Result<Engine> {
-        let EngineBuilder { tier, timings, cpu } = self;
+        let EngineBuilder { tier, timings, limits, cpu } = self;
         let refuse = |why: String| Err(io::Error::new(io::ErrorKind::Unsupported, why));
         if !Tier::available().contains(&tier) {
             return refuse(format!(
                 "the {tier} tier is not in this build (cargo feature `{tier}`)"
             ));
         }
-        if !std::is_x86_feature_detected!("sse4.1") {
-            return refuse("this processor lacks SSE4.1".to_string());
+        // Hypervisors can hide one of these from a processor that has both.
+        let (ssse3, sse41) =
+            (std::is_x86_feature_detected!("ssse3"), std::is_x86_feature_detected!("sse4.1"));
+        if !ssse3 || !sse41 {
+            return refuse("this processor lacks SSSE3 or SSE4.1".to_string());
         }
         trampolines::ensure()?;
         Ok(Engine(Arc::new(Inner {
             tier,
             timings,
+            limits,
             options: CompileOptions { cpu, record_operators: false },
             backend: OnceLock::new(),
             regions: Mutex::default(),

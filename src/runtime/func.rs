@@ -1,16 +1,19 @@
-//! Calls whose signature is known only at run time.
+//! Functions whose signature is known only at run time, and calls of them.
 
 use std::fmt;
 
-use super::instance::{Export, Instance};
-use super::trampolines;
+use super::instance::{Inner, Instance};
 use super::value::Value;
-use crate::compile::abi::{Location, Signature};
+use super::{group::Handle, trampolines, trap, type_ids};
+use crate::compile::abi::{Location, Signature, VmFuncRef, VmFunction};
 use crate::compile::trampoline::RegisterFile;
 use crate::error::{ArgumentError, Error};
-use crate::module::FuncType;
+use crate::module::{FuncType, ValType};
 
-/// An exported function that is called with [`Value`]s. Owns its instance.
+use std::ptr::NonNull;
+
+/// A function that is called with [`Value`]s: an export, or what a function reference refers to.
+/// Owns its instance.
 ///
 /// For a signature known at compile time, [`Instance::func`] is many times faster.
 ///
@@ -27,23 +30,51 @@ use crate::module::FuncType;
 /// ```
 #[derive(Clone)]
 pub struct Func {
-    instance: Instance,
-    code: *const u8,
-    function: u32,
+    pub(super) instance: Instance,
+    pub(super) function: VmFunction,
+    func_ref: *const VmFuncRef,
+    ty: FuncType,
     signature: Signature,
 }
 
 impl Func {
-    pub(super) fn new(export: Export) -> Func {
-        let Export { instance, code, function, .. } = export;
-        let signature = Signature::of(instance.0.module.0.info.function_type(function));
-        Func { instance, code, function, signature }
+    /// A function of an instance, or of one that the instance is linked with.
+    pub(super) fn new(
+        instance: Instance,
+        function: VmFunction,
+        func_ref: *const VmFuncRef,
+        ty: FuncType,
+    ) -> Func {
+        let signature = Signature::of(&ty);
+        Func { instance, function, func_ref, ty, signature }
+    }
+
+    /// The function that a reference in compiled code's form refers to.
+    ///
+    /// # Safety
+    ///
+    /// It is 0, or refers to a function of a live instance of this thread.
+    pub(super) unsafe fn from_raw(raw: u64) -> Option<Func> {
+        let func_ref = raw as *const VmFuncRef;
+        // SAFETY: the caller vouches for it; a context's instance is the one that it belongs to, or
+        // that imports the host function that it is for.
+        unsafe {
+            let VmFuncRef { function, type_id } = *func_ref.as_ref()?;
+            let inner = NonNull::new((*function.vmctx).instance.cast::<Inner>().cast_mut())?;
+            let instance = Instance(Handle::from_member(inner));
+            Some(Func::new(instance, function, func_ref, type_ids::type_of(type_id)?))
+        }
+    }
+
+    /// The reference in compiled code's form.
+    pub(super) fn to_raw(&self) -> u64 {
+        self.func_ref as u64
     }
 
     /// The function's signature.
     #[must_use]
     pub fn ty(&self) -> &FuncType {
-        self.instance.0.module.0.info.function_type(self.function)
+        &self.ty
     }
 
     /// Calls the function.
@@ -52,27 +83,38 @@ impl Func {
     ///
     /// [`Error::Arguments`] if number or types of the arguments do not fit the signature,
     /// [`Error::Trap`] if the guest trapped.
+    ///
+    /// # Panics
+    ///
+    /// If a function of the host that the guest calls panics, with its payload.
     pub fn call(&self, arguments: &[Value]) -> Result<Vec<Value>, Error> {
         self.check(arguments)?;
-        let raw = arguments.iter().map(|value| value.to_raw());
-        // SAFETY: the arguments have just been seen to fit the signature.
-        let results = unsafe { call_raw(&self.instance, self.code, &self.signature, raw) };
-        let results = results.ok_or_else(|| self.instance.take_trap())?;
-        let types = self.ty().results();
-        let values = types.iter().enumerate().map(|(i, ty)| {
-            Value::from_raw(*ty, results.get(self.signature.results[i]))
-                .ok_or_else(|| misfit(format!("a result of type {ty} cannot be returned yet")))
-        });
-        values.collect::<Result<Vec<Value>, ArgumentError>>().map_err(Error::Arguments)
+        for argument in arguments {
+            if let Value::FuncRef(Some(func)) = argument {
+                self.instance.0.link(&func.instance.0);
+            }
+        }
+        let raw = arguments.iter().map(|value| (value.ty(), value.to_raw()));
+        // SAFETY: the arguments have just been seen to fit the signature, and references among them
+        // are to functions of the instance's group.
+        let results = unsafe { call_raw(&self.instance, self.function, &self.signature, raw) };
+        let Some(results) = results else {
+            return Err(Error::Trap(trap::take(&self.instance.0.thread, &self.instance.0)));
+        };
+        let types = self.ty.results().iter().zip(&self.signature.results);
+        // SAFETY: references that come out of a guest are to functions of its group.
+        Ok(types
+            .map(|(ty, location)| unsafe { Value::from_raw(*ty, results.get(*ty, *location)) })
+            .collect())
     }
 
     fn check(&self, arguments: &[Value]) -> Result<(), ArgumentError> {
-        let params = self.ty().params();
+        let params = self.ty.params();
         if arguments.len() != params.len() {
             return Err(misfit(format!(
                 "{} arguments were given to a function of signature {}, which takes {}",
                 arguments.len(),
-                self.ty(),
+                self.ty,
                 params.len()
             )));
         }
@@ -83,7 +125,7 @@ impl Func {
                 i + 1,
                 arguments[i].ty(),
                 params[i],
-                self.ty()
+                self.ty
             ))),
         }
     }
@@ -91,7 +133,7 @@ impl Func {
 
 impl fmt::Debug for Func {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Func").field("index", &self.function).field("ty", self.ty()).finish()
+        write!(f, "Func({})", self.ty)
     }
 }
 
@@ -106,19 +148,16 @@ pub(super) struct Results {
 }
 
 impl Results {
-    /// The low 64 bits of the result at that location.
-    pub fn get(&self, location: Location) -> u64 {
-        use crate::compile::abi::{FLOAT_RESULTS, INT_RESULTS};
+    /// The result at that location.
+    pub fn get(&self, ty: ValType, location: Location) -> u128 {
         match location {
-            Location::Gpr(gpr) => {
-                let at = INT_RESULTS.iter().position(|result| *result == gpr);
-                self.file.int_results[at.expect("a result register")]
+            Location::Gpr(gpr) => u128::from(self.file.int_result(gpr)),
+            Location::Xmm(xmm) => self.file.float_result(xmm),
+            Location::Memory(offset) => {
+                let at = offset as usize / 8;
+                let high = if ty == ValType::V128 { self.area[at + 1] } else { 0 };
+                u128::from(self.area[at]) | u128::from(high) << 64
             }
-            Location::Xmm(xmm) => {
-                let at = FLOAT_RESULTS.iter().position(|result| *result == xmm);
-                self.file.float_results[at.expect("a result register")] as u64
-            }
-            Location::Memory(offset) => self.area[offset as usize / 8],
         }
     }
 }
@@ -127,41 +166,43 @@ impl Results {
 ///
 /// # Safety
 ///
-/// `code` is a function of the instance's module, `signature` is its signature, and there is an
-/// argument of the right type for each parameter.
+/// `function` belongs to the instance or to one that it is linked with, `signature` is its
+/// signature, and there is an argument of the right type for each parameter.
 pub(super) unsafe fn call_raw(
     instance: &Instance,
-    code: *const u8,
+    function: VmFunction,
     signature: &Signature,
-    arguments: impl Iterator<Item = u64>,
+    arguments: impl Iterator<Item = (ValType, u128)>,
 ) -> Option<Results> {
-    use crate::compile::abi::{FLOAT_PARAMS, INT_PARAMS};
     let mut results = Results {
         file: RegisterFile::default(),
         area: vec![0; signature.return_area_bytes as usize / 8],
     };
     let mut stack = vec![0u64; signature.stack_bytes as usize / 8];
     let file = &mut results.file;
-    let area = results.area.as_mut_ptr() as u64;
+    let area = (ValType::I64, results.area.as_mut_ptr() as u128);
     let places = signature.params.iter().copied().zip(arguments);
-    for (location, raw) in places.chain(signature.return_area.map(|location| (location, area))) {
+    for (location, (ty, raw)) in
+        places.chain(signature.return_area.map(|location| (location, area)))
+    {
         match location {
-            Location::Gpr(gpr) => {
-                let at = INT_PARAMS.iter().position(|param| *param == gpr);
-                file.ints[at.expect("a parameter register")] = raw;
+            Location::Gpr(gpr) => file.set_int_argument(gpr, raw as u64),
+            Location::Xmm(xmm) => file.set_float_argument(xmm, raw),
+            Location::Memory(offset) => {
+                let at = offset as usize / 8;
+                stack[at] = raw as u64;
+                if ty == ValType::V128 {
+                    stack[at + 1] = (raw >> 64) as u64;
+                }
             }
-            Location::Xmm(xmm) => {
-                let at = FLOAT_PARAMS.iter().position(|param| *param == xmm);
-                file.floats[at.expect("a parameter register")] = u128::from(raw);
-            }
-            Location::Memory(offset) => stack[offset as usize / 8] = raw,
         }
     }
     file.stack = stack.as_ptr();
     file.stack_words = stack.len();
-    // SAFETY: the caller vouches for code and arguments; the file, the stack words and the return
-    // area live until the call is over; the context is the instance's own, and the instance is on
-    // its thread, which it cannot leave.
-    let status = unsafe { trampolines::indirect()(file, instance.vmctx(), code) };
+    // The instance is the callee's or linked with it: either way it stays alive during the call.
+    let _alive = instance;
+    // SAFETY: the caller vouches for function and arguments; the file, the stack words and the
+    // return area live until the call is over; the context is on its thread, which it cannot leave.
+    let status = unsafe { trampolines::indirect()(file, function.vmctx, function.code) };
     (status == 0).then_some(results)
 }

@@ -1,91 +1,130 @@
 //! An instance: a module with the state that it runs on.
+//!
+//! Owns the context that compiled code sees, the memories and tables that the module defines, and
+//! the way from imports, segments and the start function to a running instance.
 
-use std::cell::UnsafeCell;
+use std::alloc::{self, Layout as Allocation};
+use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::fmt;
+use std::ptr::NonNull;
 use std::rc::Rc;
 
+use super::builtins::BUILTINS;
+use super::externs::{Extern, Global, Memory, Table};
 use super::func::Func;
+use super::group::{Group, Handle};
+use super::host::HostFunc;
+use super::imports::{Definition, Imports};
+use super::memory::LinearMemory;
 use super::module::Module;
+use super::table::{RawRef, Table as Elements};
 use super::thread::Thread;
 use super::typed::{TypedFunc, WasmFn};
 use super::{signals, trampolines, trap};
-use crate::compile::abi::VmContext;
-use crate::error::{ExportError, LinkError, Trap};
-use crate::module::{ExportKind, FuncType};
-
-/// What a module's imports are bound to.
-///
-/// ```
-/// use wasm_mini::{Imports, Instance, LinkError, Module};
-///
-/// let module = Module::new(r#"(module (import "env" "log" (func (param i32))))"#)?;
-/// let error = Instance::new(&module, &Imports::none()).unwrap_err();
-/// assert!(matches!(&error, LinkError::MissingImport { module, .. } if module == "env"));
-/// # Ok::<(), wasm_mini::LoadError>(())
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct Imports(());
-
-impl Imports {
-    /// Nothing: enough for a module that imports nothing.
-    #[must_use]
-    pub fn none() -> Imports {
-        Imports::default()
-    }
-}
+use crate::compile::abi::{
+    HostContext, Place, VmContext, VmFuncRef, VmFunction, VmGlobal, VmMemory, VmTable,
+};
+use crate::error::{ExportError, LinkError, Trap, TrapCode};
+use crate::module::{ConstExpr, Export, ExportKind, FuncType, SegmentMode};
 
 /// A module that can be called.
 ///
 /// Cheap to make and to clone; clones are the same instance. It belongs to the thread that made it
 /// (it is neither `Send` nor `Sync`), so that no call takes a lock; threads share the [`Module`]
-/// and make an instance each. It lives as long as any function taken from it.
+/// and make an instance each. It lives as long as anything taken from it, and instances that are
+/// linked live as long as anything taken from one of them.
 #[derive(Clone)]
-pub struct Instance(pub(super) Rc<Inner>);
+pub struct Instance(pub(super) Handle);
 
+/// An instance, without its count.
 pub(super) struct Inner {
-    /// Compiled code reads it through r15 while Rust holds no reference into it.
-    vmctx: UnsafeCell<VmContext>,
+    pub group: Cell<Option<NonNull<Group>>>,
     pub module: Module,
-    thread: Rc<Thread>,
+    pub thread: Rc<Thread>,
+    context: Context,
+    /// The memories and tables that the module defines.
+    memories: Box<[RefCell<LinearMemory>]>,
+    tables: Box<[RefCell<Elements>]>,
+    /// For each imported memory and table, whose it is and which one there.
+    imported_memories: Box<[(NonNull<Inner>, u32)]>,
+    imported_tables: Box<[(NonNull<Inner>, u32)]>,
+    imported_globals: Box<[(NonNull<Inner>, u32)]>,
+    /// Set once, when the instance has its address.
+    host_contexts: OnceCell<Box<[UnsafeCell<HostContext>]>>,
+    /// What `host_contexts` points to.
+    _host_functions: Vec<Rc<HostFunc>>,
+    /// Segments that have been dropped, or used up by instantiation.
+    dropped_data: RefCell<Box<[bool]>>,
+    dropped_elements: RefCell<Box<[bool]>>,
 }
 
-/// An exported function, found: what both kinds of handle are made of.
-pub(super) struct Export {
-    pub instance: Instance,
-    pub code: *const u8,
-    pub function: u32,
-    /// It needs no landing pad.
-    pub plain: bool,
+/// The memory that compiled code reaches through r15: a [`VmContext`] and what follows it.
+struct Context {
+    start: NonNull<VmContext>,
+    allocation: Allocation,
+}
+
+impl Context {
+    fn new(size: usize) -> Context {
+        let allocation = Allocation::from_size_align(size, align_of::<VmGlobal>())
+            .expect("a context is smaller than the address space");
+        // SAFETY: the size is not zero, for a context begins with a `VmContext`.
+        let start = unsafe { alloc::alloc_zeroed(allocation) };
+        match NonNull::new(start.cast()) {
+            Some(start) => Context { start, allocation },
+            None => alloc::handle_alloc_error(allocation),
+        }
+    }
+
+    /// What lies at that offset of the context.
+    fn at<T>(&self, offset: i32) -> *mut T {
+        debug_assert!(offset as usize + size_of::<T>() <= self.allocation.size());
+        // SAFETY: offsets come from the module's layout, whose size this allocation has.
+        unsafe { self.start.as_ptr().byte_add(offset as usize).cast() }
+    }
+
+    fn place<T>(&self, place: Place) -> *mut T {
+        match place {
+            Place::Here(offset) => self.at(offset),
+            // SAFETY: the pointer is within the context and was set when the import was bound.
+            Place::Behind(offset) => unsafe { *self.at::<*mut T>(offset) },
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: it was allocated with this layout.
+        unsafe { alloc::dealloc(self.start.as_ptr().cast(), self.allocation) };
+    }
 }
 
 impl Instance {
-    /// Binds the module's imports and runs its start function.
+    /// Binds the module's imports, initialises its memories and tables, and runs its start function.
     ///
     /// # Errors
     ///
-    /// An import is missing, the start function trapped, or the system refused a stack for signal
-    /// handlers.
-    pub fn new(module: &Module, _imports: &Imports) -> Result<Instance, LinkError> {
-        let info = &module.0.info;
-        if let Some(import) = info.imports.first() {
-            return Err(LinkError::MissingImport {
-                module: import.module.clone(),
-                name: import.name.clone(),
-                expected: import.ty.clone(),
-            });
-        }
+    /// An import is missing or of the wrong type, a segment does not fit, the start function
+    /// trapped, or the system refused memory.
+    pub fn new(module: &Module, imports: &Imports) -> Result<Instance, LinkError> {
         signals::install().map_err(LinkError::Resources)?;
         let thread = Thread::current().map_err(LinkError::Resources)?;
-        let vmctx = UnsafeCell::new(VmContext {
-            stack_limit: thread.stack_limit,
-            raise_trap: trampolines::raise_trap(),
-            thread: Rc::as_ptr(&thread).cast_mut().cast(),
-            record_trap: trap::record_trap as *const () as usize,
-            module: (&raw const module.0.map).cast(),
-        });
-        let instance = Instance(Rc::new(Inner { vmctx, module: module.clone(), thread }));
-        if let Some(start) = info.start {
-            Func::new(instance.function(start)).call(&[]).map_err(|error| match error {
+        let definitions = imports.resolve(&module.0.info)?;
+        let instance = Instance(Handle::new(Inner::new(module, thread, &definitions)?));
+        for definition in &definitions {
+            if let Definition::Extern(Extern::Func(Func { instance: other, .. }))
+            | Definition::Extern(Extern::Memory(Memory { instance: other, .. }))
+            | Definition::Extern(Extern::Table(Table { instance: other, .. }))
+            | Definition::Extern(Extern::Global(Global { instance: other, .. })) = definition
+            {
+                instance.0.link(&other.0);
+            }
+        }
+        instance.0.initialise(&definitions);
+        instance.0.apply_segments().map_err(LinkError::Start)?;
+        if let Some(start) = module.0.info.start {
+            let start = instance.function(start);
+            start.call(&[]).map_err(|error| match error {
                 crate::Error::Trap(trap) => LinkError::Start(trap),
                 other => unreachable!("a start function takes nothing: {other}"),
             })?;
@@ -133,8 +172,9 @@ impl Instance {
     ///
     /// As for [`Instance::func`].
     pub fn typed_func<F: WasmFn>(&self, name: &str) -> Result<TypedFunc<F>, ExportError> {
-        let export = self.exported_function(name)?;
-        let ty = export.instance.0.module.0.info.function_type(export.function);
+        let function = self.find(name, ExportKind::Function)?.index;
+        let info = &self.0.module.0.info;
+        let ty = info.function_type(function);
         if ty.params() != F::PARAMS || ty.results() != F::RESULTS {
             let asked = FuncType::new(F::PARAMS.iter().copied(), F::RESULTS.iter().copied());
             return Err(ExportError::Signature {
@@ -143,7 +183,11 @@ impl Instance {
                 actual: ty.to_string(),
             });
         }
-        Ok(TypedFunc::new(export))
+        let plain = match function.checked_sub(info.imported_functions) {
+            Some(defined) => self.0.module.0.map.plain[defined as usize],
+            None => false,
+        };
+        Ok(TypedFunc::new(self.clone(), self.0.func_ref(function), plain))
     }
 
     /// An exported function to be called with [`Value`](crate::Value)s, whatever its signature.
@@ -152,48 +196,494 @@ impl Instance {
     ///
     /// There is no such export, or it is not a function.
     pub fn dyn_func(&self, name: &str) -> Result<Func, ExportError> {
-        self.exported_function(name).map(Func::new)
+        Ok(self.function(self.find(name, ExportKind::Function)?.index))
     }
 
-    fn exported_function(&self, name: &str) -> Result<Export, ExportError> {
+    /// An exported memory.
+    ///
+    /// # Errors
+    ///
+    /// There is no such export, or it is not a memory.
+    pub fn memory(&self, name: &str) -> Result<Memory, ExportError> {
+        let index = self.find(name, ExportKind::Memory)?.index;
+        Ok(Memory { instance: self.clone(), index })
+    }
+
+    /// An exported table.
+    ///
+    /// # Errors
+    ///
+    /// There is no such export, or it is not a table.
+    pub fn table(&self, name: &str) -> Result<Table, ExportError> {
+        let index = self.find(name, ExportKind::Table)?.index;
+        Ok(Table { instance: self.clone(), index })
+    }
+
+    /// An exported global.
+    ///
+    /// # Errors
+    ///
+    /// There is no such export, or it is not a global.
+    pub fn global(&self, name: &str) -> Result<Global, ExportError> {
+        let index = self.find(name, ExportKind::Global)?.index;
+        Ok(Global { instance: self.clone(), index })
+    }
+
+    /// An export, whatever it is.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<Extern> {
+        self.0.module.0.info.export(name).and_then(|export| self.extern_of(export))
+    }
+
+    /// All exports, in the module's order.
+    pub fn exports(&self) -> impl Iterator<Item = (&str, Extern)> {
+        let exports = self.0.module.0.info.exports.iter();
+        exports.filter_map(|export| Some((&*export.name, self.extern_of(export)?)))
+    }
+
+    fn extern_of(&self, export: &Export) -> Option<Extern> {
+        let (instance, index) = (self.clone(), export.index);
+        Some(match export.kind {
+            ExportKind::Function => Extern::Func(self.function(index)),
+            ExportKind::Memory => Extern::Memory(Memory { instance, index }),
+            ExportKind::Table => Extern::Table(Table { instance, index }),
+            ExportKind::Global => Extern::Global(Global { instance, index }),
+            ExportKind::Tag => return None,
+        })
+    }
+
+    fn find(&self, name: &str, kind: ExportKind) -> Result<&Export, ExportError> {
         let info = &self.0.module.0.info;
         match info.export(name) {
-            Some(export) if export.kind == ExportKind::Function => Ok(self.function(export.index)),
-            Some(export) => {
-                Err(ExportError::NotAFunction { name: name.to_string(), kind: export.kind.name() })
-            }
-            None => Err(ExportError::Unknown {
+            Some(export) if export.kind == kind => Ok(export),
+            Some(export) => Err(ExportError::Kind {
                 name: name.to_string(),
-                functions: info.exported_functions().map(|(name, _)| name.to_string()).collect(),
+                expected: kind.name(),
+                actual: export.kind.name(),
             }),
+            None => {
+                let of_kind = info.exports.iter().filter(|export| export.kind == kind);
+                Err(ExportError::Unknown {
+                    name: name.to_string(),
+                    kind: kind.name(),
+                    known: of_kind.map(|export| export.name.to_string()).collect(),
+                })
+            }
         }
     }
 
-    fn function(&self, function: u32) -> Export {
-        let module = &self.0.module.0;
-        let defined = (function - module.info.imported_functions) as usize;
-        Export {
-            instance: self.clone(),
-            code: module.map.address_of(defined) as *const u8,
-            function,
-            plain: module.map.plain[defined],
-        }
-    }
-
-    /// What compiled code gets in r15.
-    pub(super) fn vmctx(&self) -> *mut VmContext {
-        self.0.vmctx.get()
-    }
-
-    /// The trap that has just ended a call into this instance.
-    #[cold]
-    pub(super) fn take_trap(&self) -> Trap {
-        trap::take(&self.0.thread, &self.0.module.0.map, &self.0.module.0.info)
+    /// A function that may be referred to: exported, in a segment, or the start function.
+    fn function(&self, function: u32) -> Func {
+        let func_ref = self.0.func_ref(function);
+        // SAFETY: the reference is one of this instance, which the handle keeps alive.
+        let VmFuncRef { function: code, .. } = unsafe { *func_ref };
+        let ty = self.0.module.0.info.function_type(function).clone();
+        Func::new(self.clone(), code, func_ref, ty)
     }
 }
 
 impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance").field("module", &self.0.module).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Allocates everything; nothing is initialised but the memories' and tables' sizes.
+    fn new(
+        module: &Module,
+        thread: Rc<Thread>,
+        definitions: &[Definition],
+    ) -> Result<Box<Inner>, LinkError> {
+        let info = &module.0.info;
+        let limits = module.engine().limits();
+        let own_memories = &info.memories[info.imported_memories as usize..];
+        let memories = own_memories.iter().map(|ty| {
+            let memory = LinearMemory::new(*ty, limits.memory_pages);
+            memory.map(RefCell::new).map_err(LinkError::Resources)
+        });
+        let own_tables = &info.tables[info.imported_tables as usize..];
+        let tables = own_tables.iter().map(|ty| {
+            let limit = limits.table_elements;
+            let table = Elements::new(*ty, limit).map(RefCell::new);
+            table.ok_or(LinkError::Table { elements: ty.min, limit })
+        });
+        let (mut imported_memories, mut imported_tables) = (Vec::new(), Vec::new());
+        let (mut imported_globals, mut host_functions) = (Vec::new(), Vec::new());
+        for definition in definitions {
+            match definition {
+                Definition::Host(host) => host_functions.push(host.clone()),
+                Definition::Extern(Extern::Func(_)) => {}
+                Definition::Extern(Extern::Memory(memory)) => {
+                    imported_memories.push(memory.instance.0.memory_owner(memory.index));
+                }
+                Definition::Extern(Extern::Table(table)) => {
+                    imported_tables.push(table.instance.0.table_owner(table.index));
+                }
+                Definition::Extern(Extern::Global(global)) => {
+                    imported_globals.push(global.instance.0.global_owner(global.index));
+                }
+            }
+        }
+        Ok(Box::new(Inner {
+            group: Cell::new(None),
+            context: Context::new(module.0.layout.size),
+            memories: memories.collect::<Result<_, _>>()?,
+            tables: tables.collect::<Result<_, _>>()?,
+            imported_memories: imported_memories.into(),
+            imported_tables: imported_tables.into(),
+            imported_globals: imported_globals.into(),
+            host_contexts: OnceCell::new(),
+            _host_functions: host_functions,
+            dropped_data: RefCell::new(vec![false; info.data.len()].into()),
+            dropped_elements: RefCell::new(vec![false; info.elements.len()].into()),
+            module: module.clone(),
+            thread,
+        }))
+    }
+
+    /// The part of a context that is the same for the instance and for its host functions.
+    fn vm_context(&self, map: *const ()) -> VmContext {
+        VmContext {
+            stack_limit: self.thread.stack_limit,
+            raise_trap: trampolines::raise_trap(),
+            thread: self.thread.state(),
+            record_trap: trap::record_trap as *const () as usize,
+            module: map,
+            builtins: (&raw const BUILTINS).cast(),
+            instance: std::ptr::from_ref(self).cast(),
+        }
+    }
+
+    /// Fills in the context. The instance has its final address and is linked with what it imports.
+    fn initialise(&self, definitions: &[Definition]) {
+        let (layout, info) = (&self.module.0.layout, &self.module.0.info);
+        let vmctx = self.vmctx();
+        // SAFETY: all writes go to places of this instance's own context, given by its layout, while
+        // no code runs on it.
+        unsafe {
+            vmctx.write(self.vm_context((&raw const self.module.0.map).cast()));
+
+            let hosts = definitions.iter().filter_map(|definition| match definition {
+                Definition::Host(host) => Some(host),
+                Definition::Extern(_) => None,
+            });
+            let contexts = hosts.map(|host| {
+                let vm = self.vm_context(std::ptr::null());
+                UnsafeCell::new(HostContext { vm, shim: host.shim, function: host.function() })
+            });
+            let mut contexts = self.host_contexts.get_or_init(|| contexts.collect()).iter();
+
+            let (mut functions, mut memories, mut tables, mut globals) = (0, 0, 0, 0);
+            for definition in definitions {
+                let function = match definition {
+                    Definition::Host(host) => {
+                        let context = contexts.next().expect("one context per host function");
+                        VmFunction { code: host.crossing(), vmctx: context.get().cast() }
+                    }
+                    Definition::Extern(Extern::Func(func)) => func.function,
+                    Definition::Extern(Extern::Memory(memory)) => {
+                        let place = memory.instance.0.vm_memory(memory.index);
+                        self.bind(layout.memory(memories), place);
+                        memories += 1;
+                        continue;
+                    }
+                    Definition::Extern(Extern::Table(table)) => {
+                        let place = table.instance.0.vm_table(table.index);
+                        self.bind(layout.table(tables), place);
+                        tables += 1;
+                        continue;
+                    }
+                    Definition::Extern(Extern::Global(global)) => {
+                        let place = global.instance.0.vm_global(global.index);
+                        self.bind(layout.global(globals), place);
+                        globals += 1;
+                        continue;
+                    }
+                };
+                self.context.at::<VmFunction>(layout.imported_function(functions)).write(function);
+                functions += 1;
+            }
+
+            for (i, memory) in self.memories.iter().enumerate() {
+                let memory = memory.borrow();
+                let place = self.vm_memory(info.imported_memories + i as u32);
+                place.write(VmMemory { base: memory.base(), len: memory.len() });
+            }
+            for (i, table) in self.tables.iter().enumerate() {
+                let place = self.vm_table(info.imported_tables + i as u32);
+                place.write(table.borrow_mut().vm());
+            }
+            for (i, function) in info.escaping.iter().enumerate() {
+                let type_id = info.type_ids[info.functions[*function as usize] as usize];
+                let function = match function.checked_sub(info.imported_functions) {
+                    Some(defined) => {
+                        let code = self.module.0.map.address_of(defined as usize) as *const u8;
+                        VmFunction { code, vmctx }
+                    }
+                    None => *self.context.at::<VmFunction>(layout.imported_function(*function)),
+                };
+                let place = self.context.at::<VmFuncRef>(layout.func_ref(i));
+                place.write(VmFuncRef { function, type_id });
+            }
+            for (i, init) in info.global_inits.iter().enumerate() {
+                let value = self.evaluate(*init);
+                let place = self.vm_global(info.imported_globals + i as u32);
+                place.write(VmGlobal([value as u64, (value >> 64) as u64]));
+            }
+        }
+    }
+
+    /// Sets the pointer to an imported memory, table or global.
+    ///
+    /// # Safety
+    ///
+    /// The place is that of an import of the kind that `target` points to.
+    unsafe fn bind<T>(&self, place: Place, target: *mut T) {
+        match place {
+            // SAFETY: the caller vouches for the place, which lies in the context.
+            Place::Behind(offset) => unsafe { self.context.at::<*mut T>(offset).write(target) },
+            Place::Here(_) => unreachable!("imports are reached through pointers"),
+        }
+    }
+
+    /// Copies active segments where they belong, in order: those of tables first.
+    fn apply_segments(&self) -> Result<(), Trap> {
+        let info = &self.module.0.info;
+        let trap = |code| Trap::new(code, Vec::new(), false);
+        for (i, segment) in info.elements.iter().enumerate() {
+            if let SegmentMode::Active { index, offset } = segment.mode {
+                let (to, len) = (self.evaluate(offset) as u32, segment.items.len() as u32);
+                self.init_table(index, i, to, 0, len)
+                    .ok_or_else(|| trap(TrapCode::TableOutOfBounds))?;
+            }
+            if !matches!(segment.mode, SegmentMode::Passive) {
+                self.drop_elements(i);
+            }
+        }
+        for (i, segment) in info.data.iter().enumerate() {
+            if let SegmentMode::Active { index, offset } = segment.mode {
+                let (to, len) = (self.evaluate(offset) as u32, segment.bytes.len() as u64);
+                self.init_memory(index, i, u64::from(to), 0, len)
+                    .ok_or_else(|| trap(TrapCode::MemoryOutOfBounds))?;
+                self.drop_data(i);
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of a constant expression.
+    fn evaluate(&self, expr: ConstExpr) -> u128 {
+        match expr {
+            ConstExpr::Bits(bits) => bits,
+            ConstExpr::RefFunc(function) => self.func_ref(function) as u128,
+            // SAFETY: validation lets constant expressions read imported globals only, which are
+            // bound before anything is evaluated; no code of this thread runs meanwhile.
+            ConstExpr::GlobalGet(global) => unsafe { read_global(self.vm_global(global)) },
+        }
+    }
+
+    /// What compiled code gets in r15.
+    pub fn vmctx(&self) -> *mut VmContext {
+        self.context.start.as_ptr()
+    }
+
+    /// The reference to a function that may be referred to.
+    pub fn func_ref(&self, function: u32) -> *const VmFuncRef {
+        let at = self.module.0.info.escaping_index(function);
+        let at = at.expect("exported and referred functions have references");
+        self.context.at(self.module.0.layout.func_ref(at))
+    }
+
+    pub fn vm_memory(&self, memory: u32) -> *mut VmMemory {
+        self.context.place(self.module.0.layout.memory(memory))
+    }
+
+    pub fn vm_table(&self, table: u32) -> *mut VmTable {
+        self.context.place(self.module.0.layout.table(table))
+    }
+
+    pub fn vm_global(&self, global: u32) -> *mut VmGlobal {
+        self.context.place(self.module.0.layout.global(global))
+    }
+
+    /// The instance that defines a memory, and its index there.
+    fn memory_owner(&self, memory: u32) -> (NonNull<Inner>, u32) {
+        let own = || (NonNull::from(self), memory);
+        self.imported_memories.get(memory as usize).copied().unwrap_or_else(own)
+    }
+
+    fn table_owner(&self, table: u32) -> (NonNull<Inner>, u32) {
+        let own = || (NonNull::from(self), table);
+        self.imported_tables.get(table as usize).copied().unwrap_or_else(own)
+    }
+
+    fn global_owner(&self, global: u32) -> (NonNull<Inner>, u32) {
+        let own = || (NonNull::from(self), global);
+        self.imported_globals.get(global as usize).copied().unwrap_or_else(own)
+    }
+
+    /// The memory with this index.
+    pub fn memory(&self, memory: u32) -> MemoryOf<'_> {
+        let (owner, index) = self.memory_owner(memory);
+        // SAFETY: owners of imports are in the same group, and live as long as this instance.
+        let owner = unsafe { owner.as_ref() };
+        let own = index - owner.module.0.info.imported_memories;
+        MemoryOf { pages: &owner.memories[own as usize], vm: owner.vm_memory(index) }
+    }
+
+    /// The table with this index.
+    pub fn table(&self, table: u32) -> TableOf<'_> {
+        let (owner, index) = self.table_owner(table);
+        // SAFETY: as for `memory`.
+        let owner = unsafe { owner.as_ref() };
+        let own = index - owner.module.0.info.imported_tables;
+        TableOf { elements: &owner.tables[own as usize], vm: owner.vm_table(index) }
+    }
+
+    /// Copies part of a data segment into a memory; `None` if it does not fit.
+    pub fn init_memory(
+        &self,
+        memory: u32,
+        segment: usize,
+        to: u64,
+        from: u64,
+        len: u64,
+    ) -> Option<()> {
+        let dropped = self.dropped_data.borrow()[segment];
+        let bytes: &[u8] = if dropped { &[] } else { &self.module.0.info.data[segment].bytes };
+        let bytes = bytes.get(from as usize..from.checked_add(len)? as usize)?;
+        let to = self.memory(memory).range(to, len)?;
+        // SAFETY: the range was just seen to lie in the memory, which is not part of the module.
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Some(())
+    }
+
+    pub fn drop_data(&self, segment: usize) {
+        self.dropped_data.borrow_mut()[segment] = true;
+    }
+
+    /// Copies part of an element segment into a table; `None` if it does not fit.
+    pub fn init_table(
+        &self,
+        table: u32,
+        segment: usize,
+        to: u32,
+        from: u32,
+        len: u32,
+    ) -> Option<()> {
+        let dropped = self.dropped_elements.borrow()[segment];
+        let items: &[ConstExpr] =
+            if dropped { &[] } else { &self.module.0.info.elements[segment].items };
+        let items = items.get(from as usize..from.checked_add(len)? as usize)?;
+        let references = items.iter().map(|item| self.evaluate(*item) as RawRef);
+        // SAFETY: the segment's references are of the table's type, to functions of this instance
+        // and of those that it is linked with, as is the table's owner.
+        unsafe { self.table(table).write(to, references) }
+    }
+
+    pub fn drop_elements(&self, segment: usize) {
+        self.dropped_elements.borrow_mut()[segment] = true;
+    }
+}
+
+/// Reads all bits of a global.
+///
+/// # Safety
+///
+/// The global is alive, and no other thread runs on it.
+pub(super) unsafe fn read_global(global: *const VmGlobal) -> u128 {
+    // SAFETY: the caller vouches for it.
+    let VmGlobal([low, high]) = unsafe { *global };
+    u128::from(low) | u128::from(high) << 64
+}
+
+/// A memory, and the place where compiled code finds it.
+pub(super) struct MemoryOf<'i> {
+    pages: &'i RefCell<LinearMemory>,
+    vm: *mut VmMemory,
+}
+
+impl MemoryOf<'_> {
+    /// As the operator `memory.grow`, except that failure is `None`.
+    pub fn grow(&self, delta: u32) -> Option<u32> {
+        let mut pages = self.pages.borrow_mut();
+        let before = pages.grow(delta)?;
+        // SAFETY: the place is the owner's, which is alive; compiled code reads it only while it
+        // runs, and this thread is here.
+        unsafe { (*self.vm).len = pages.len() };
+        Some(before)
+    }
+
+    /// The address of a range; `None` if it reaches past the end.
+    pub fn range(&self, start: u64, len: u64) -> Option<*mut u8> {
+        let pages = self.pages.borrow();
+        let end = start.checked_add(len)?;
+        // SAFETY: the offset is within the memory.
+        (end <= pages.len() as u64).then(|| unsafe { pages.base().add(start as usize) })
+    }
+
+    pub fn pages(&self) -> u32 {
+        self.pages.borrow().pages()
+    }
+
+    pub fn max(&self) -> u32 {
+        self.pages.borrow().max()
+    }
+
+    pub fn len(&self) -> usize {
+        self.pages.borrow().len()
+    }
+}
+
+/// A table, and the place where compiled code finds it.
+pub(super) struct TableOf<'i> {
+    elements: &'i RefCell<Elements>,
+    vm: *mut VmTable,
+}
+
+impl TableOf<'_> {
+    /// As the operator `table.grow`, except that failure is `None`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Elements::grow`]; a function's instance is linked with the table's.
+    pub unsafe fn grow(&self, delta: u32, reference: RawRef) -> Option<u32> {
+        let mut elements = self.elements.borrow_mut();
+        // SAFETY: the caller vouches for the reference.
+        let before = unsafe { elements.grow(delta, reference) };
+        // SAFETY: as in `MemoryOf::grow`. Elements may have moved even where there was no room.
+        unsafe { *self.vm = elements.vm() };
+        before
+    }
+
+    /// As [`Elements::write`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`TableOf::grow`].
+    pub unsafe fn write(
+        &self,
+        start: u32,
+        references: impl ExactSizeIterator<Item = RawRef>,
+    ) -> Option<()> {
+        // SAFETY: the caller vouches for the references.
+        unsafe { self.elements.borrow_mut().write(start, references) }
+    }
+
+    pub fn read(&self, start: u32, len: u32) -> Option<Vec<RawRef>> {
+        self.elements.borrow().read(start, len)
+    }
+
+    pub fn get(&self, index: u32) -> Option<RawRef> {
+        self.elements.borrow().get(index)
+    }
+
+    pub fn len(&self) -> u32 {
+        self.elements.borrow().len()
+    }
+
+    pub fn max(&self) -> u32 {
+        self.elements.borrow().max()
     }
 }

@@ -2,25 +2,36 @@
 //!
 //! All `unsafe` of the library is here, in the files that ARCHITECTURE.md names.
 
+mod builtins;
 mod code;
 mod code_map;
 mod engine;
+mod externs;
 mod func;
+mod group;
+mod host;
+mod imports;
 mod instance;
 #[cfg(feature = "cranelift")]
 mod jit;
+mod memory;
 mod module;
 mod regions;
 mod signals;
+mod table;
 mod thread;
 mod trampolines;
 mod trap;
+mod type_ids;
 mod typed;
 mod value;
 
-pub use engine::{Engine, EngineBuilder};
+pub use engine::{Engine, EngineBuilder, Limits};
+pub use externs::{AccessError, Extern, Global, Memory, Table};
 pub use func::Func;
-pub use instance::{Imports, Instance};
+pub use host::{Caller, HostFunc, IntoHostFunc, IntoHostResult, WithCaller};
+pub use imports::Imports;
+pub use instance::Instance;
 pub use module::{ExportedFunction, Module, Timings, validate};
 pub use typed::{TypedFunc, WasmFn, WasmResults, WasmTy};
-pub use value::Value;
+pub use value::{ExternRef, Value};

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use super::code::CodeMemory;
 use super::code_map::CodeMap;
 use super::engine::Engine;
+use super::type_ids::TypeIds;
+use crate::compile::abi::Layout;
 use crate::compile::{Backend, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT};
 use crate::error::LoadError;
 use crate::module::{self, Facts, FuncType, ModuleInfo, ValidBody};
@@ -34,7 +36,10 @@ pub struct Module(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub info: ModuleInfo,
+    pub layout: Layout,
     pub map: CodeMap,
+    /// Keeps the numbers in `info.type_ids` in use.
+    _type_ids: TypeIds,
     engine: Engine,
     timings: Option<Timings>,
 }
@@ -117,7 +122,10 @@ impl Module {
         let mut clock = Clock::new(engine.collects_timings());
         let binary = module::binary(input)?;
         let loaded = module::load(&binary)?;
-        let info = loaded.info;
+        let mut info = loaded.info;
+        let type_ids = TypeIds::intern(&info.types);
+        info.type_ids = type_ids.ids().to_vec();
+        let layout = Layout::of(&info);
         if let Some(Foreign { function, .. }) = foreign
             && !(info.imported_functions..info.functions.len() as u32).contains(&function)
         {
@@ -142,7 +150,7 @@ impl Module {
                     plain.push(false);
                 }
                 _ => {
-                    worker.compile(&info, &body, &mut code)?;
+                    worker.compile(&info, &layout, &body, &mut code)?;
                     let same_sites = sites == code.traps.len() + code.calls.len();
                     plain.push(same_sites && is_plain(&body, &worker.validation.facts));
                 }
@@ -165,7 +173,14 @@ impl Module {
             plain,
             foreign: foreign_range,
         };
-        Ok(Module(Arc::new(Inner { info, map, engine: engine.clone(), timings: clock.timings })))
+        Ok(Module(Arc::new(Inner {
+            info,
+            layout,
+            map,
+            _type_ids: type_ids,
+            engine: engine.clone(),
+            timings: clock.timings,
+        })))
     }
 
     /// The engine that compiled the module.

@@ -15,7 +15,6 @@ use std::sync::OnceLock;
 
 use super::code_map::CodeMap;
 use super::regions;
-use super::thread::Thread;
 use super::{trampolines, trap};
 use crate::compile::abi::VmContext;
 use crate::error::TrapCode;
@@ -110,24 +109,21 @@ unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
     // SAFETY: code in these regions only runs with the context of a live instance in r15: the entry
     // trampolines, which put it there, live elsewhere. The instance keeps the module's code map and
     // the thread's state alive.
-    let (map, thread) = unsafe {
-        let vmctx = &*vmctx;
-        (&*vmctx.module.cast::<CodeMap>(), vmctx.thread.cast::<Thread>())
-    };
+    let (map, thread) =
+        unsafe { ((*vmctx).module.cast::<CodeMap>().as_ref(), trap::thread_of(vmctx)) };
+    let Some(map) = map else { return false };
     let Some(offset) = map.offset_of(pc) else { return false };
     let code = match (map.trap_at(offset), fault) {
         (Some(site), _) => site.code,
         // A frame that reached past the end of the stack before its check, or without one.
-        // SAFETY: as above; nothing else refers to the thread's state while its guest runs.
-        (None, Some(address)) if unsafe { (*thread).is_past_stack_limit(address) } => {
-            TrapCode::StackOverflow
-        }
+        (None, Some(address)) if thread.is_past_stack_limit(address) => TrapCode::StackOverflow,
         (None, _) if map.is_foreign(offset) => TrapCode::MachineFault,
         (None, _) => return false,
     };
+    let frameless = map.function_at(offset).is_some_and(|function| function.frameless);
     let (frame_pointer, stack_pointer) = (register(libc::REG_RBP), register(libc::REG_RSP));
-    // SAFETY: the guest is stopped at `pc` with these registers, under this map and thread.
-    unsafe { trap::record(thread, map, code, pc, frame_pointer, stack_pointer) };
+    // SAFETY: the guest is stopped at `pc` with these registers, on this thread.
+    unsafe { trap::record(thread, code, pc, frameless, frame_pointer, stack_pointer) };
     registers[libc::REG_RIP as usize] = trampolines::landing_pad() as i64;
     true
 }
@@ -138,10 +134,11 @@ unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
 ///
 /// The arguments are those that the kernel passed to the handler.
 unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    let previous = PREVIOUS.get().and_then(|previous| previous.as_ref().ok()).and_then(|previous| {
-        let index = SIGNALS.iter().position(|known| *known == signal)?;
-        Some(&previous[index])
-    });
+    let previous =
+        PREVIOUS.get().and_then(|previous| previous.as_ref().ok()).and_then(|previous| {
+            let index = SIGNALS.iter().position(|known| *known == signal)?;
+            Some(&previous[index])
+        });
     // SAFETY: the previous action was installed by someone for this signal, so its function may be
     // called with what the kernel passed, in the form that its flags name.
     unsafe {

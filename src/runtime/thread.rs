@@ -1,7 +1,7 @@
 //! What the runtime keeps for each thread: the bounds of its stack, the innermost entry into wasm,
 //! the trap on its way out, and a stack for signal handlers.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell, UnsafeCell};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -23,12 +23,22 @@ const MAX_FRAMES: usize = 64;
 /// A thread's state. Compiled code sees the first field.
 #[repr(C)]
 pub(super) struct Thread {
-    pub state: ThreadState,
+    /// Written by trampolines, behind Rust's back.
+    state: UnsafeCell<ThreadState>,
     /// The lowest address that wasm code may move its stack pointer to.
     pub stack_limit: usize,
     /// The thread's whole stack.
     stack: Range<usize>,
-    pub trap: TrapRecord,
+    /// Written by signal handlers, behind Rust's back.
+    trap: UnsafeCell<TrapRecord>,
+    /// What a host function left when it failed, on its way out through the guest.
+    pub failure: Cell<Option<Failure>>,
+}
+
+/// How a host function failed.
+pub(super) enum Failure {
+    Error(Box<dyn std::error::Error + Send + Sync>),
+    Panic(Box<dyn std::any::Any + Send>),
 }
 
 /// A trap between its site and the host's frame that returns it.
@@ -84,18 +94,30 @@ impl Thread {
             let stack = stack_bounds()?;
             let reserve = HOST_RESERVE.min(stack.len() / 2);
             let thread = Rc::new(Thread {
-                state: ThreadState { entry_sp: 0 },
+                state: UnsafeCell::new(ThreadState { entry_sp: 0 }),
                 stack_limit: stack.start + reserve,
                 stack,
-                trap: TrapRecord {
+                trap: UnsafeCell::new(TrapRecord {
                     code: TrapCode::Unreachable,
                     pcs: [0; MAX_FRAMES],
                     count: 0,
                     cut: false,
-                },
+                }),
+                failure: Cell::new(None),
             });
             Ok(current.get_or_init(|| (thread, signal_stack)).0.clone())
         })
+    }
+
+    /// What compiled code reaches through its context.
+    pub fn state(&self) -> *mut ThreadState {
+        self.state.get()
+    }
+
+    /// The trap on its way out. Whoever dereferences this makes sure that no guest of the thread runs
+    /// meanwhile, or that it stands still in a signal handler.
+    pub fn trap(&self) -> *mut TrapRecord {
+        self.trap.get()
     }
 
     /// Whether the address is where the thread's stack ends: in its guard, or below the limit.

@@ -5,15 +5,11 @@ use std::sync::OnceLock;
 
 use super::code::{CodeMemory, CodeRegion};
 use crate::compile::abi::VmContext;
-use crate::compile::trampoline::{DirectEntries, RegisterFile, ResultClass, Trampolines};
+use crate::compile::trampoline::{RegisterFile, ResultClass, Trampolines};
 
 struct Published {
     code: CodeMemory,
-    direct: DirectEntries,
-    plain: DirectEntries,
-    indirect: u32,
-    raise_trap: u32,
-    landing_pad: u32,
+    offsets: Trampolines,
 }
 
 static PUBLISHED: OnceLock<Result<Published, i32>> = OnceLock::new();
@@ -27,19 +23,17 @@ pub(super) fn ensure() -> io::Result<()> {
 }
 
 fn publish() -> io::Result<Published> {
-    let Trampolines { bytes, direct, plain, indirect, raise_trap, landing_pad } =
-        Trampolines::emit();
+    let offsets = Trampolines::emit();
     let region = CodeRegion::for_trampolines()?;
-    let mut draft = region.allocate(bytes.len()).ok_or(io::ErrorKind::OutOfMemory)??;
-    draft.bytes_mut().copy_from_slice(&bytes);
-    let code = draft.publish()?;
-    Ok(Published { code, direct, plain, indirect, raise_trap, landing_pad })
+    let mut draft = region.allocate(offsets.bytes.len()).ok_or(io::ErrorKind::OutOfMemory)??;
+    draft.bytes_mut().copy_from_slice(&offsets.bytes);
+    Ok(Published { code: draft.publish()?, offsets })
 }
 
 /// The address of something in the published trampolines. Takes no lock once they are there.
-fn address(offset: impl FnOnce(&Published) -> u32) -> usize {
+fn address(offset: impl FnOnce(&Trampolines) -> u32) -> usize {
     match PUBLISHED.get() {
-        Some(Ok(published)) => published.code.address() + offset(published) as usize,
+        Some(Ok(published)) => published.code.address() + offset(&published.offsets) as usize,
         // Nothing runs before `ensure` has succeeded: every instance is made behind it.
         _ => unreachable!("trampolines are published before the first instance"),
     }
@@ -58,11 +52,19 @@ pub(super) fn indirect() -> Indirect {
 /// The address of the entry for so many integer parameters and that class of result; `plain` for
 /// functions that need no landing pad.
 pub(super) fn direct(ints: usize, result: ResultClass, plain: bool) -> *const u8 {
-    let class = match result {
-        ResultClass::Int => 0,
-        ResultClass::FloatOrNone => 1,
-    };
+    let class = result as usize;
     address(|t| if plain { t.plain[ints][class] } else { t.direct[ints][class] }) as *const u8
+}
+
+/// The address of the crossing to host functions with so many integer parameters and that class of
+/// result, all in registers.
+pub(super) fn host_direct(ints: usize, result: ResultClass) -> *const u8 {
+    address(|t| t.host_direct[ints][result as usize]) as *const u8
+}
+
+/// The address of the crossing to all other host functions.
+pub(super) fn host_indirect() -> *const u8 {
+    address(|t| t.host_indirect) as *const u8
 }
 
 /// The address for [`VmContext::raise_trap`].

@@ -2,28 +2,30 @@
 //! telling it once they are gone.
 
 use super::code_map::CodeMap;
-use super::thread::Thread;
+use super::group::Handle;
+use super::regions;
+use super::thread::{Failure, Thread};
 use crate::compile::abi::VmContext;
 use crate::error::{Frame, Trap, TrapCode};
-use crate::module::ModuleInfo;
 
 /// Notes a trap and the activations that lead to it. Async-signal-safe.
 ///
 /// # Safety
 ///
-/// The calling thread is `thread`, and its guest stands still at `pc`, in the code that `map`
-/// describes, with those values in rbp and rsp. Nobody else uses the thread's trap record.
+/// The calling thread is `thread`, and its guest stands still at `pc`, with those values in rbp and
+/// rsp. `frameless` says that the return address of the function there is at rsp. Nobody else uses
+/// the thread's trap record.
 pub(super) unsafe fn record(
-    thread: *mut Thread,
-    map: &CodeMap,
+    thread: &Thread,
     code: TrapCode,
     pc: usize,
+    frameless: bool,
     frame_pointer: usize,
     stack_pointer: usize,
 ) {
-    // SAFETY: the caller vouches for the pointer and for having it alone.
-    let thread = unsafe { &mut *thread };
-    let entry_sp = thread.state.entry_sp;
+    // SAFETY: the caller vouches for having the record alone; the state is a word that only
+    // trampolines on this thread write.
+    let (trap, entry_sp) = unsafe { (&mut *thread.trap(), (*thread.state()).entry_sp) };
     // Reads a word of the guest's part of the stack, if the address is in it.
     // A frame that overflowed the stack has left rsp beyond it, and rbp at its top.
     let low = if thread.is_on_stack(stack_pointer) { stack_pointer } else { frame_pointer };
@@ -35,27 +37,32 @@ pub(super) unsafe fn record(
         inside.then(|| unsafe { *(address as *const usize) })
     };
 
-    let trap = &mut thread.trap;
     trap.start(code);
     trap.push(pc);
-    let frameless = map
-        .offset_of(pc)
-        .and_then(|offset| map.function_at(offset))
-        .is_some_and(|function| function.frameless);
     if frameless {
         match word(stack_pointer) {
-            Some(caller) if map.offset_of(caller).is_some() => trap.push(caller),
+            Some(caller) if regions::contain(caller) => trap.push(caller),
             _ => return,
         };
     }
     let mut frame = frame_pointer;
     while let (Some(next), Some(caller)) = (word(frame), word(frame.wrapping_add(8))) {
-        // Code outside the module is the entry trampoline: the host lies behind it.
-        if map.offset_of(caller).is_none() || !trap.push(caller) || next <= frame {
+        // Code outside the regions is the entry trampoline: the host lies behind it.
+        if !regions::contain(caller) || !trap.push(caller) || next <= frame {
             return;
         }
         frame = next;
     }
+}
+
+/// The thread's state behind a context's pointer.
+///
+/// # Safety
+///
+/// `vmctx` is the context of a live instance, or of a host function bound to one.
+pub(super) unsafe fn thread_of<'t>(vmctx: *const VmContext) -> &'t Thread {
+    // SAFETY: the state is the first field of the thread, which the instance keeps alive.
+    unsafe { &*(*vmctx).thread.cast::<Thread>() }
 }
 
 /// What compiled code calls to note a trap: [`RECORD_TRAP`](crate::compile::abi::RECORD_TRAP).
@@ -71,34 +78,52 @@ pub(super) unsafe extern "sysv64" fn record_trap(
     stack_pointer: usize,
 ) {
     // SAFETY: the instance that runs keeps its map and its thread's state alive, and the guest that
-    // called stands still.
+    // called stands still. A host function's context has no map.
     unsafe {
-        let map = &*(*vmctx).module.cast::<CodeMap>();
-        let site = map.offset_of(pc).and_then(|offset| map.trap_at(offset));
-        // Every call of the trap routine is a trap site: the tiers record each one they emit.
-        let code = site.map_or(TrapCode::Unreachable, |site| site.code);
-        record((*vmctx).thread.cast(), map, code, pc, frame_pointer, stack_pointer);
+        let map = (*vmctx).module.cast::<CodeMap>().as_ref();
+        let offset = map.and_then(|map| map.offset_of(pc));
+        let known = map.zip(offset);
+        let site = known.and_then(|(map, offset)| map.trap_at(offset));
+        let frameless = known
+            .and_then(|(map, offset)| map.function_at(offset))
+            .is_some_and(|function| function.frameless);
+        // Every call of the trap routine in wasm code is a trap site: the tiers record each one
+        // that they emit. The other caller is the crossing to a host function that failed.
+        let code = site.map_or(TrapCode::HostError, |site| site.code);
+        record(thread_of(vmctx), code, pc, frameless, frame_pointer, stack_pointer);
     }
 }
 
-/// Makes the error of the trap that the thread has recorded.
+/// Makes the error of the trap that the thread has recorded, or goes on with a host function's
+/// panic.
 #[cold]
-pub(super) fn take(thread: &Thread, map: &CodeMap, info: &ModuleInfo) -> Trap {
-    let mut frames = Vec::with_capacity(thread.trap.pcs().len());
-    for (i, pc) in thread.trap.pcs().iter().enumerate() {
-        let Some(offset) = map.offset_of(*pc) else { continue };
-        // A return address may be the end of its function: the call before it is inside.
-        let inside = if i == 0 { offset } else { offset - 1 };
-        let Some(function) = map.function_at(inside) else { continue };
-        let wasm_offset = match i {
-            0 => map.trap_at(offset).map(|site| site.wasm_offset),
-            _ => map.call_before(offset).map(|site| site.wasm_offset),
-        };
-        frames.push(Frame {
-            function: function.function,
-            name: info.function_name(function.function),
-            offset: wasm_offset,
-        });
+pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
+    let failure = thread.failure.take();
+    if let Some(Failure::Panic(payload)) = failure {
+        std::panic::resume_unwind(payload);
     }
-    Trap::new(thread.trap.code, frames, thread.trap.cut)
+    // SAFETY: the guest has ended, so nobody writes the record.
+    let record = unsafe { &*thread.trap() };
+    let mut frames = Vec::with_capacity(record.pcs().len());
+    for (i, pc) in record.pcs().iter().enumerate() {
+        let frame = instance.find_member(|member| {
+            let module = &member.module.0;
+            let offset = module.map.offset_of(*pc)?;
+            let site = if i == 0 { module.map.trap_at(offset) } else { None };
+            // A return address may be the end of its function: the call before it is inside.
+            let inside = if site.is_some() { offset } else { offset.saturating_sub(1) };
+            let function = module.map.function_at(inside)?.function;
+            let wasm_offset = match site {
+                Some(site) => Some(site.wasm_offset),
+                None => module.map.call_before(offset).map(|call| call.wasm_offset),
+            };
+            let name = module.info.function_name(function);
+            Some(Frame { function, name, offset: wasm_offset })
+        });
+        frames.extend(frame);
+    }
+    match failure {
+        Some(Failure::Error(error)) => Trap::from_host(error, frames, record.cut),
+        _ => Trap::new(record.code, frames, record.cut),
+    }
 }

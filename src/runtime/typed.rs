@@ -4,9 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::func::{Results, call_raw};
-use super::instance::{Export, Instance};
-use super::trampolines;
-use crate::compile::abi::{Signature, VmContext};
+use super::instance::Instance;
+use super::{trampolines, trap};
+use crate::compile::abi::{Signature, VmContext, VmFuncRef, VmFunction};
 use crate::compile::trampoline::{MAX_DIRECT_FLOATS, MAX_DIRECT_INTS, ResultClass};
 use crate::error::Trap;
 use crate::module::{FuncType, ValType};
@@ -62,7 +62,11 @@ pub trait WasmResults: Sealed + Sized + 'static {
     #[doc(hidden)]
     fn from_direct(direct: Self::Direct) -> Self;
     #[doc(hidden)]
+    fn into_direct(self) -> Self::Direct;
+    #[doc(hidden)]
     fn from_raw(raw: impl FnMut(usize) -> u64) -> Self;
+    #[doc(hidden)]
+    fn to_raw(self) -> Vec<u64>;
 }
 
 impl Sealed for () {}
@@ -70,7 +74,11 @@ impl WasmResults for () {
     const TYPES: &'static [ValType] = &[];
     type Direct = ();
     fn from_direct((): ()) {}
+    fn into_direct(self) {}
     fn from_raw(_: impl FnMut(usize) -> u64) {}
+    fn to_raw(self) -> Vec<u64> {
+        Vec::new()
+    }
 }
 
 impl<T: WasmTy> WasmResults for T {
@@ -79,8 +87,14 @@ impl<T: WasmTy> WasmResults for T {
     fn from_direct(direct: T) -> T {
         direct
     }
+    fn into_direct(self) -> T {
+        self
+    }
     fn from_raw(mut raw: impl FnMut(usize) -> u64) -> T {
         <T as WasmTy>::from_raw(raw(0))
+    }
+    fn to_raw(self) -> Vec<u64> {
+        vec![WasmTy::to_raw(self)]
     }
 }
 
@@ -113,8 +127,7 @@ pub trait WasmFn: Sealed + Sized + 'static {
 pub struct TypedFunc<F> {
     /// The direct entry for this signature; unused where there is none.
     entry: *const u8,
-    code: *const u8,
-    vmctx: *mut VmContext,
+    function: VmFunction,
     instance: Instance,
     signature: PhantomData<F>,
 }
@@ -133,7 +146,7 @@ impl<F: WasmFn> fmt::Debug for TypedFunc<F> {
 }
 
 /// How many of the types travel in integer registers.
-const fn count_ints(types: &[ValType]) -> usize {
+pub(super) const fn count_ints(types: &[ValType]) -> usize {
     let (mut ints, mut i) = (0, 0);
     while i < types.len() {
         ints += !types[i].is_vector_class() as usize;
@@ -143,47 +156,59 @@ const fn count_ints(types: &[ValType]) -> usize {
 }
 
 /// Whether a signature has a direct entry: parameters in registers, at most one result.
-const fn is_direct(params: &[ValType], results: &[ValType]) -> bool {
+pub(super) const fn is_direct(params: &[ValType], results: &[ValType]) -> bool {
     let ints = count_ints(params);
     ints <= MAX_DIRECT_INTS && params.len() - ints <= MAX_DIRECT_FLOATS && results.len() <= 1
 }
 
+/// The class of register for results that a direct entry or crossing has.
+pub(super) const fn result_class(results: &[ValType]) -> ResultClass {
+    match results {
+        [ty] if !ty.is_vector_class() => ResultClass::Int,
+        _ => ResultClass::FloatOrNone,
+    }
+}
+
 impl<F: WasmFn> TypedFunc<F> {
-    pub(super) fn new(export: Export) -> TypedFunc<F> {
-        let Export { instance, code, plain, .. } = export;
-        let class = match F::RESULTS {
-            [ty] if !ty.is_vector_class() => ResultClass::Int,
-            _ => ResultClass::FloatOrNone,
-        };
+    /// The function that `func_ref`, one of the instance's own, refers to. `plain` says that it needs
+    /// no landing pad.
+    pub(super) fn new(instance: Instance, func_ref: *const VmFuncRef, plain: bool) -> TypedFunc<F> {
+        // SAFETY: the reference lies in the instance's context.
+        let function = unsafe { (*func_ref).function };
         let entry = if is_direct(F::PARAMS, F::RESULTS) {
-            trampolines::direct(count_ints(F::PARAMS), class, plain)
+            trampolines::direct(count_ints(F::PARAMS), result_class(F::RESULTS), plain)
         } else {
-            code
+            function.code
         };
-        TypedFunc { entry, code, vmctx: instance.vmctx(), instance, signature: PhantomData }
+        TypedFunc { entry, function, instance, signature: PhantomData }
     }
 
     /// The call for signatures without a direct entry.
     fn call_indirect(&self, raw: &[u64]) -> Result<(Signature, Results), Trap> {
         let ty = FuncType::new(F::PARAMS.iter().copied(), F::RESULTS.iter().copied());
         let signature = Signature::of(&ty);
+        let raw = raw.iter().map(|raw| u128::from(*raw));
+        let arguments = F::PARAMS.iter().copied().zip(raw);
         // SAFETY: the function's signature is `F`, and the caller passes an argument for each of
         // its parameters.
-        let results =
-            unsafe { call_raw(&self.instance, self.code, &signature, raw.iter().copied()) };
-        match results {
+        match unsafe { call_raw(&self.instance, self.function, &signature, arguments) } {
             Some(results) => Ok((signature, results)),
-            None => Err(self.instance.take_trap()),
+            None => Err(self.take_trap()),
         }
+    }
+
+    #[cold]
+    fn take_trap(&self) -> Trap {
+        trap::take(&self.instance.0.thread, &self.instance.0)
     }
 }
 
-/// What a direct entry returns: the result and the status, in the registers that the System V
+/// What a direct entry returns, and the shim behind a direct crossing: the result and the status, in the registers that the System V
 /// convention has for such a pair.
 #[repr(C)]
-struct Returned<T> {
-    result: T,
-    status: u64,
+pub(super) struct Returned<T> {
+    pub result: T,
+    pub status: u64,
 }
 
 macro_rules! wasm_fn {
@@ -207,6 +232,10 @@ macro_rules! wasm_fn {
             /// # Errors
             ///
             /// The guest trapped. It can be called again.
+            ///
+            /// # Panics
+            ///
+            /// If a function of the host that the guest calls panics, with its payload.
             #[inline]
             #[allow(non_snake_case, clippy::too_many_arguments)]
             pub fn call(&self, $($param: $param),*) -> Result<R, Trap> {
@@ -219,16 +248,16 @@ macro_rules! wasm_fn {
                     // context and the code, and is on its thread.
                     let returned = unsafe {
                         let entry = std::mem::transmute::<*const u8, Entry<$($param,)* R::Direct>>(self.entry);
-                        entry($($param,)* self.vmctx, self.code)
+                        entry($($param,)* self.function.vmctx, self.function.code)
                     };
                     if returned.status == 0 {
                         Ok(R::from_direct(returned.result))
                     } else {
-                        Err(self.instance.take_trap())
+                        Err(self.take_trap())
                     }
                 } else {
                     let (signature, results) = self.call_indirect(&[$($param.to_raw()),*])?;
-                    Ok(R::from_raw(|i| results.get(signature.results[i])))
+                    Ok(R::from_raw(|i| results.get(R::TYPES[i], signature.results[i]) as u64))
                 }
             }
         }
@@ -244,6 +273,14 @@ macro_rules! wasm_results {
             type Direct = ();
             fn from_direct((): ()) -> Self {
                 unreachable!("several results never come from a direct entry")
+            }
+            fn into_direct(self) {
+                unreachable!("several results never go to a direct crossing")
+            }
+            #[allow(non_snake_case)]
+            fn to_raw(self) -> Vec<u64> {
+                let ($($result,)*) = self;
+                vec![$(WasmTy::to_raw($result)),*]
             }
             fn from_raw(mut raw: impl FnMut(usize) -> u64) -> Self {
                 let mut next = 0..;
@@ -262,6 +299,8 @@ macro_rules! each_arity {
         each_arity!(@ $macro [$($done)* $next] $($rest)*);
     };
 }
+
+pub(super) use each_arity;
 
 each_arity!(wasm_fn: A B C D E F G H I J K L);
 each_arity!(@ wasm_results [A B] C D E F G H I J K L);

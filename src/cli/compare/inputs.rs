@@ -83,7 +83,7 @@ fn edges(params: &[ValType]) -> Vec<Vec<Value>> {
     let mut combinations = Vec::new();
     let mut digits = vec![0; params.len()];
     while combinations.len() < MOST_EDGES {
-        combinations.push(digits.iter().zip(&lists).map(|(i, list)| list[*i]).collect());
+        combinations.push(digits.iter().zip(&lists).map(|(i, list)| list[*i].clone()).collect());
         // Counts up, one digit a parameter.
         let Some(at) = (0..digits.len()).find(|i| digits[*i] + 1 < most.min(lists[*i].len()))
         else {

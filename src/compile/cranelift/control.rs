@@ -6,7 +6,7 @@
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData};
 use wasmparser::{BlockType, BrTable};
 
-use super::{Translator, ValType, machine};
+use super::{Translator, ValType, clif_type, machine};
 use crate::error::{LoadError, TrapCode};
 
 /// One open block.
@@ -60,40 +60,38 @@ impl Translator<'_> {
     }
 
     /// Makes `block` take the values that a block of this type takes.
-    fn append_params(&mut self, block: Block, ty: BlockType) -> Result<(), LoadError> {
+    fn append_params(&mut self, block: Block, ty: BlockType) {
         let info = self.info;
         match ty {
-            BlockType::Empty | BlockType::Type(_) => Ok(()),
+            BlockType::Empty | BlockType::Type(_) => {}
             BlockType::FuncType(index) => {
-                self.append_types(block, info.types[index as usize].params())
+                self.append_types(block, info.types[index as usize].params());
             }
         }
     }
 
     /// Makes `block` take the values that a block of this type leaves.
-    fn append_results(&mut self, block: Block, kind: Kind, ty: BlockType) -> Result<(), LoadError> {
+    fn append_results(&mut self, block: Block, kind: Kind, ty: BlockType) {
         let info = self.info;
         if let Kind::Function = kind {
             return self.append_types(block, info.function_type(self.function).results());
         }
         match ty {
-            BlockType::Empty => Ok(()),
+            BlockType::Empty => {}
             BlockType::Type(ty) => {
                 let ty = ValType::from_wasmparser(ty).expect("a type of WebAssembly 2.0");
-                self.append_types(block, &[ty])
+                self.append_types(block, &[ty]);
             }
             BlockType::FuncType(index) => {
-                self.append_types(block, info.types[index as usize].results())
+                self.append_types(block, info.types[index as usize].results());
             }
         }
     }
 
-    fn append_types(&mut self, block: Block, types: &[ValType]) -> Result<(), LoadError> {
+    fn append_types(&mut self, block: Block, types: &[ValType]) {
         for ty in types {
-            let ty = self.clif_type(*ty)?;
-            self.builder.append_block_param(block, ty);
+            self.builder.append_block_param(block, clif_type(*ty));
         }
-        Ok(())
     }
 
     /// Goes on in `block`, whose branches are all there unless it is a loop's.
@@ -118,15 +116,15 @@ impl Translator<'_> {
     }
 
     /// The block behind the end of the frame at this index of the frames.
-    fn exit_of(&mut self, index: usize) -> Result<Block, LoadError> {
+    fn exit_of(&mut self, index: usize) -> Block {
         let Frame { kind, ty, exit, .. } = self.state.frames[index];
         if let Some(exit) = exit {
-            return Ok(exit);
+            return exit;
         }
         let exit = self.builder.create_block();
-        self.append_results(exit, kind, ty)?;
+        self.append_results(exit, kind, ty);
         self.state.frames[index].exit = Some(exit);
-        Ok(exit)
+        exit
     }
 
     /// The frame's index for a label.
@@ -135,10 +133,10 @@ impl Translator<'_> {
     }
 
     /// Where a branch to this frame leads, and with how many operands.
-    fn target(&mut self, index: usize) -> Result<(Block, usize), LoadError> {
+    fn target(&mut self, index: usize) -> (Block, usize) {
         let block = match self.state.frames[index].kind {
             Kind::Loop { header } => header,
-            _ => self.exit_of(index)?,
+            _ => self.exit_of(index),
         };
         // What the instance of a loop that is open at its header takes besides are variables,
         // which the builder adds to the branch; so count the frame's own.
@@ -150,7 +148,7 @@ impl Translator<'_> {
             (_, BlockType::Type(_)) => 1,
             (_, BlockType::FuncType(index)) => self.info.types[index as usize].results().len(),
         };
-        Ok((block, count))
+        (block, count)
     }
 
     pub(super) fn block(&mut self, ty: BlockType) -> Result<(), LoadError> {
@@ -170,7 +168,7 @@ impl Translator<'_> {
         }
         let params = self.param_count(ty);
         let header = self.builder.create_block();
-        self.append_params(header, ty)?;
+        self.append_params(header, ty);
         self.jump(header, params);
         let height = self.state.values.len() - params;
         self.state.values.truncate(height);
@@ -202,7 +200,7 @@ impl Translator<'_> {
         let index = self.label(0);
         let Frame { kind, ty, height, .. } = self.state.frames[index];
         if self.reachable {
-            let (exit, results) = self.target(index)?;
+            let (exit, results) = self.target(index);
             self.jump(exit, results);
         }
         let Kind::If { otherwise } = kind else { unreachable!("a validated `else`") };
@@ -227,7 +225,7 @@ impl Translator<'_> {
                 self.frame().exit = Some(otherwise);
             }
             Kind::If { otherwise } => {
-                let (exit, results) = self.target(index)?;
+                let (exit, results) = self.target(index);
                 if self.reachable {
                     self.jump(exit, results);
                 }
@@ -240,7 +238,7 @@ impl Translator<'_> {
         }
         if let Some(exit) = self.frame().exit {
             if self.reachable {
-                let (_, results) = self.target(index)?;
+                let (_, results) = self.target(index);
                 self.jump(exit, results);
             }
             self.builder.seal_block(exit);
@@ -264,7 +262,7 @@ impl Translator<'_> {
         if let Kind::Function = self.state.frames[index].kind {
             return self.return_();
         }
-        let (block, count) = self.target(index)?;
+        let (block, count) = self.target(index);
         self.jump(block, count);
         self.reachable = false;
         Ok(())
@@ -272,7 +270,7 @@ impl Translator<'_> {
 
     pub(super) fn br_if(&mut self, depth: u32) -> Result<(), LoadError> {
         let condition = self.pop();
-        let (block, count) = self.target(self.label(depth))?;
+        let (block, count) = self.target(self.label(depth));
         self.collect_args(count);
         let next = self.builder.create_block();
         self.builder.ins().brif(condition, block, &self.state.args, next, &[]);
@@ -302,7 +300,7 @@ impl Translator<'_> {
             let entry = self.state.frames[index].entry.take().expect("set by `table_entry`");
             self.builder.switch_to_block(entry);
             self.builder.seal_block(entry);
-            let (block, count) = self.target(index)?;
+            let (block, count) = self.target(index);
             self.jump(block, count);
         }
         self.reachable = false;

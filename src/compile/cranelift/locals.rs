@@ -16,7 +16,7 @@ use cranelift_codegen::ir::{
 use cranelift_frontend::Variable;
 use wasmparser::Operator;
 
-use super::Translator;
+use super::{Translator, clif_type};
 use crate::error::LoadError;
 use crate::module::{Facts, ValidBody};
 
@@ -101,7 +101,7 @@ impl Choice {
 
 impl Translator<'_> {
     /// Gives every local a place and its first value. The parameters are the entry block's.
-    pub(super) fn declare_locals(&mut self, body: &ValidBody<'_>) -> Result<(), LoadError> {
+    pub(super) fn declare_locals(&mut self, body: &ValidBody<'_>) {
         let facts = self.facts;
         let params = self.info.function_type(self.function).params().len();
         let mut choice = Choice::new(body, facts);
@@ -109,7 +109,7 @@ impl Translator<'_> {
         let data = StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 4);
         let mut frame: Option<(StackSlot, Value)> = None;
         for (local, uses) in facts.locals.iter().zip(&facts.uses) {
-            let ty = self.clif_type(*local)?;
+            let ty = clif_type(*local);
             let place = if choice.is_variable(*uses) {
                 Local::Variable(self.builder.declare_var(ty))
             } else {
@@ -137,7 +137,7 @@ impl Translator<'_> {
         for (index, uses) in facts.uses.iter().enumerate().skip(params) {
             let Local::Variable(variable) = self.state.locals[index] else { continue };
             if *uses > 0 {
-                let ty = self.clif_type(facts.locals[index])?;
+                let ty = clif_type(facts.locals[index]);
                 let known = zeros.iter().find(|(of, _)| *of == ty).map(|(_, zero)| *zero);
                 let zero = known.unwrap_or_else(|| {
                     let zero = self.zero(ty);
@@ -147,7 +147,6 @@ impl Translator<'_> {
                 self.builder.def_var(variable, zero);
             }
         }
-        Ok(())
     }
 
     fn zero(&mut self, ty: Type) -> Value {

@@ -124,6 +124,7 @@ pub(super) fn append(
     // What stands for no operator is the prologue.
     let first = body.operators().original_position() as u32;
     let wasm_offset = |offset: u32| location_at(locations, offset).unwrap_or(first);
+    let first_trap = out.traps.len();
     for trap in buffer.traps() {
         let Some(code) = from_clif(trap.code) else {
             return Err(format!("its code traps with the unknown code {}", trap.code));
@@ -131,6 +132,7 @@ pub(super) fn append(
         let wasm_offset = wasm_offset(trap.offset);
         out.traps.push(TrapSite { offset: start + trap.offset, code, wasm_offset });
     }
+    locate_merged(context, &mut out.traps[first_trap..]);
     for call in buffer.call_sites() {
         let wasm_offset = wasm_offset(call.ret_addr - 1);
         out.calls.push(CallSite { return_offset: start + call.ret_addr, wasm_offset });
@@ -161,4 +163,34 @@ fn location_at(locations: &[MachSrcLoc<Final>], offset: u32) -> Option<u32> {
     let after = locations.partition_point(|location| location.start <= offset);
     let location = locations[..after].last()?;
     (offset < location.end && !location.loc.is_default()).then(|| location.loc.bits())
+}
+
+/// A load that became an operand of another instruction has that instruction's place in the module:
+/// gives it back its own.
+fn locate_merged(context: &Context, traps: &mut [TrapSite]) {
+    let is_heap = |trap: &&mut TrapSite| trap.code == TrapCode::MemoryOutOfBounds;
+    let mut sites: Vec<_> = traps.iter_mut().filter(is_heap).collect();
+    if sites.is_empty() {
+        return;
+    }
+    sites.sort_unstable_by_key(|site| site.wasm_offset);
+    let has_site = |at: u32| sites.binary_search_by_key(&at, |site| site.wasm_offset).is_ok();
+    let func = &context.func;
+    let traps_as_heap = |inst: &ir::Inst| {
+        let code = func.dfg.insts[*inst].memflags_trap_code(&func.dfg);
+        code == Some(ir::TrapCode::HEAP_OUT_OF_BOUNDS)
+    };
+    // What cannot be reached has no code.
+    let blocks = context.domtree.cfg_postorder().iter();
+    let accesses = blocks.flat_map(|block| func.layout.block_insts(*block)).filter(traps_as_heap);
+    let merged = accesses.map(|inst| func.srcloc(inst).bits()).filter(|at| !has_site(*at));
+    let merged: Vec<_> = merged.collect();
+    for at in merged {
+        // No access lies between a load and the instruction that took it in, and the operators of a
+        // block are in the module's order.
+        let after = sites.partition_point(|site| site.wasm_offset <= at);
+        if let Some(site) = sites.get_mut(after) {
+            site.wasm_offset = at;
+        }
+    }
 }

