@@ -196,6 +196,21 @@ impl fmt::Display for Trap {
     }
 }
 
+/// Equal if code and backtrace are, and the host's error, if there is one, is the same.
+impl PartialEq for Trap {
+    fn eq(&self, other: &Trap) -> bool {
+        let (a, b) = (&*self.0, &*other.0);
+        let same_error = match (&a.host_error, &b.host_error) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        a.code == b.code && a.frames == b.frames && a.omitted == b.omitted && same_error
+    }
+}
+
+impl Eq for Trap {}
+
 impl fmt::Debug for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trap")

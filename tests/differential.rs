@@ -69,7 +69,7 @@ impl Reference {
         let Reference { store, instance } = self;
         let f = instance.get_func(&*store, name).expect(name);
         store.set_fuel(FUEL).expect("fuel is on");
-        let arguments: Vec<_> = arguments.iter().map(|value| to_wasmi(*value)).collect();
+        let arguments: Vec<_> = arguments.iter().map(|value| to_wasmi(value.clone())).collect();
         let mut out = vec![wasmi::Val::I32(0); results.len()];
         match f.call(store, &arguments, &mut out) {
             Ok(()) => Some(Ok(out.iter().map(from_wasmi).collect())),
