@@ -2,13 +2,18 @@
 
 use std::fmt;
 use std::str::FromStr;
+#[cfg(feature = "cranelift")]
+use std::sync::OnceLock;
+
+#[cfg(feature = "cranelift")]
+use ::cranelift_codegen::isa::OwnedTargetIsa;
 
 use super::abi::Layout;
 #[cfg(feature = "baseline")]
 use super::baseline;
 #[cfg(feature = "cranelift")]
 use super::cranelift;
-use super::{CompileOptions, CompiledCode, CpuFeatures};
+use super::{CompileOptions, CompiledCode};
 use crate::error::LoadError;
 use crate::module::{ModuleInfo, ValidBody, Validation};
 
@@ -62,77 +67,109 @@ impl FromStr for Tier {
     }
 }
 
-/// A tier with what it needs to know of the machine.
-pub(crate) enum Backend {
-    #[cfg(feature = "baseline")]
-    Baseline,
+/// The tier of an engine, with what it needs to know of the machine.
+pub(crate) struct Backend {
+    tier: Tier,
+    options: CompileOptions,
+    /// Made when Cranelift is first needed.
     #[cfg(feature = "cranelift")]
-    Cranelift(::cranelift_codegen::isa::OwnedTargetIsa),
+    isa: OnceLock<Result<OwnedTargetIsa, String>>,
 }
 
 impl Backend {
     /// # Errors
     ///
-    /// The tier is not in this build, or does not know the machine.
-    pub fn new(tier: Tier, cpu: CpuFeatures) -> Result<Backend, String> {
-        match tier {
-            #[cfg(feature = "baseline")]
-            Tier::Baseline => {
-                let _ = cpu;
-                Ok(Backend::Baseline)
-            }
-            #[cfg(feature = "cranelift")]
-            Tier::Cranelift => cranelift::isa(cpu).map(Backend::Cranelift),
-            #[allow(unreachable_patterns)]
-            _ => Err(format!("the {tier} tier is not in this build (cargo feature `{tier}`)")),
+    /// The tier is not in this build.
+    pub fn new(tier: Tier, options: CompileOptions) -> Result<Backend, String> {
+        if !Tier::available().contains(&tier) {
+            return Err(format!("the {tier} tier is not in this build (cargo feature `{tier}`)"));
         }
+        Ok(Backend {
+            tier,
+            options,
+            #[cfg(feature = "cranelift")]
+            isa: OnceLock::new(),
+        })
+    }
+
+    pub fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Cranelift's description of the machine.
+    #[cfg(feature = "cranelift")]
+    pub fn isa(&self) -> Result<OwnedTargetIsa, LoadError> {
+        let isa = self.isa.get_or_init(|| cranelift::isa(self.options.cpu));
+        isa.clone().map_err(|message| LoadError::Compile { function: 0, message })
     }
 }
 
 /// Everything that turning one body into code needs, kept from body to body.
+#[derive(Default)]
 pub(crate) struct Worker {
     pub validation: Validation,
-    compiler: Compiler,
-}
-
-enum Compiler {
     #[cfg(feature = "baseline")]
-    Baseline(Box<baseline::Compiler>),
+    baseline: Option<Box<baseline::Compiler>>,
     #[cfg(feature = "cranelift")]
-    Cranelift(Box<cranelift::Compiler>),
+    cranelift: Option<Box<cranelift::Compiler>>,
 }
 
 impl Worker {
-    pub fn new(backend: &Backend, options: CompileOptions) -> Worker {
-        let compiler = match backend {
-            #[cfg(feature = "baseline")]
-            Backend::Baseline => Compiler::Baseline(Box::new(baseline::Compiler::new(options))),
-            #[cfg(feature = "cranelift")]
-            Backend::Cranelift(isa) => {
-                Compiler::Cranelift(Box::new(cranelift::Compiler::new(isa.clone(), options)))
-            }
-        };
-        Worker { validation: Validation::default(), compiler }
-    }
-
-    /// Compiles a body that this worker has just validated.
+    /// Compiles a body that this worker has just validated, with the backend's tier, or with
+    /// Cranelift where the baseline tier lacks an operator. Returns which it was: functions of both
+    /// can call each other.
     pub fn compile(
         &mut self,
+        backend: &Backend,
+        info: &ModuleInfo,
+        layout: &Layout,
+        body: &ValidBody<'_>,
+        out: &mut CompiledCode,
+    ) -> Result<Tier, LoadError> {
+        match self.compile_with(backend.tier, backend, info, layout, body, out) {
+            Ok(()) => Ok(backend.tier),
+            Err(LoadError::Unsupported { .. })
+                if backend.tier == Tier::Baseline && cfg!(feature = "cranelift") =>
+            {
+                self.compile_with(Tier::Cranelift, backend, info, layout, body, out)?;
+                Ok(Tier::Cranelift)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Worker::compile`], with that tier and no other.
+    pub fn compile_with(
+        &mut self,
+        tier: Tier,
+        backend: &Backend,
         info: &ModuleInfo,
         layout: &Layout,
         body: &ValidBody<'_>,
         out: &mut CompiledCode,
     ) -> Result<(), LoadError> {
         let facts = &self.validation.facts;
-        match &mut self.compiler {
+        match tier {
             #[cfg(feature = "baseline")]
-            Compiler::Baseline(compiler) => {
-                // The operators that need it are not there yet.
+            Tier::Baseline => {
+                // The operators that need the layout are not there yet.
                 let _ = layout;
-                compiler.compile(info, body, facts, out)
+                let new = || Box::new(baseline::Compiler::new(backend.options));
+                self.baseline.get_or_insert_with(new).compile(info, body, facts, out)
             }
             #[cfg(feature = "cranelift")]
-            Compiler::Cranelift(compiler) => compiler.compile(info, layout, body, facts, out),
+            Tier::Cranelift => {
+                let compiler = match &mut self.cranelift {
+                    Some(compiler) => compiler,
+                    none => none.insert(Box::new(cranelift::Compiler::new(
+                        backend.isa()?,
+                        backend.options,
+                    ))),
+                };
+                compiler.compile(info, layout, body, facts, out)
+            }
+            #[allow(unreachable_patterns)]
+            _ => unreachable!("a backend's tier is in this build"),
         }
     }
 }

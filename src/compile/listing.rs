@@ -71,9 +71,9 @@ pub struct Instruction {
 /// ```
 pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
     let options = CompileOptions { cpu: CpuFeatures::FLOOR, record_operators: true };
-    let backend = Backend::new(tier, options.cpu)
+    let backend = Backend::new(tier, options)
         .map_err(|message| LoadError::Compile { function: 0, message })?;
-    let mut worker = Worker::new(&backend, options);
+    let mut worker = Worker::default();
     let binary = module::binary(input.as_ref())?;
     let mut loaded = module::load(&binary)?;
     // Any numbers do: nothing that is listed runs.
@@ -83,7 +83,7 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
     for body in loaded.bodies {
         let body = body.validate(&mut worker.validation)?;
         let mut code = CompiledCode { operators: Some(Vec::new()), ..CompiledCode::default() };
-        worker.compile(&loaded.info, &layout, &body, &mut code)?;
+        worker.compile_with(tier, &backend, &loaded.info, &layout, &body, &mut code)?;
         let mut operators = Vec::new();
         let mut reader = body.operators();
         while !reader.eof() {

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::code::CodeMemory;
-use crate::compile::{CallSite, CompiledFunction, TrapSite};
+use crate::compile::{CallSite, CompiledFunction, Tier, TrapSite};
 
 /// The published code of one module, and what its addresses stand for.
 pub(super) struct CodeMap {
@@ -19,6 +19,8 @@ pub(super) struct CodeMap {
     /// For each of `functions`, whether it can be called without a landing pad: it cannot trap,
     /// calls nobody, and ends soon.
     pub plain: Vec<bool>,
+    /// For each of `functions`, which tier compiled it, if one did.
+    pub tiers: Vec<Option<Tier>>,
     /// Code that no tier compiled.
     pub foreign: Range<u32>,
 }

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::code::{CodeRegion, Draft};
 use super::trampolines;
 use crate::compile::{Backend, CompileOptions, CpuFeatures, Tier, Worker};
-use crate::error::LoadError;
 
 /// How much address space a region for code reserves. Nothing of it is memory until it is used.
 const REGION: usize = 256 << 20;
@@ -52,11 +51,9 @@ impl Default for Limits {
 pub struct Engine(Arc<Inner>);
 
 struct Inner {
-    tier: Tier,
     timings: bool,
     limits: Limits,
-    options: CompileOptions,
-    backend: OnceLock<Result<Backend, String>>,
+    backend: Backend,
     regions: Mutex<Vec<Arc<CodeRegion>>>,
     workers: Mutex<Vec<Worker>>,
 }
@@ -100,7 +97,7 @@ impl Engine {
     /// The tier that this engine compiles with.
     #[must_use]
     pub fn tier(&self) -> Tier {
-        self.0.tier
+        self.0.backend.tier()
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -111,13 +108,8 @@ impl Engine {
         self.0.timings
     }
 
-    /// What the tier needs besides options, made at the first call.
-    pub(super) fn backend(&self) -> Result<&Backend, LoadError> {
-        let Inner { tier, options, backend, .. } = &*self.0;
-        match backend.get_or_init(|| Backend::new(*tier, options.cpu)) {
-            Ok(backend) => Ok(backend),
-            Err(message) => Err(LoadError::Compile { function: 0, message: message.clone() }),
-        }
+    pub(super) fn backend(&self) -> &Backend {
+        &self.0.backend
     }
 
     /// Room for so much code, in a region that has it or in a new one.
@@ -136,12 +128,8 @@ impl Engine {
     }
 
     /// A worker, used before if there is one.
-    pub(super) fn worker(&self) -> Result<Worker, LoadError> {
-        let idle = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match idle {
-            Some(worker) => Ok(worker),
-            None => Ok(Worker::new(self.backend()?, self.0.options)),
-        }
+    pub(super) fn worker(&self) -> Worker {
+        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
     /// Gives a worker back.
@@ -155,7 +143,7 @@ impl Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("tier", &self.0.tier).finish_non_exhaustive()
+        f.debug_struct("Engine").field("tier", &self.tier()).finish_non_exhaustive()
     }
 }
 
@@ -204,25 +192,20 @@ impl EngineBuilder {
     /// As for [`Engine::new`].
     pub fn build(self) -> io::Result<Engine> {
         let EngineBuilder { tier, timings, limits, cpu } = self;
-        let refuse = |why: String| Err(io::Error::new(io::ErrorKind::Unsupported, why));
-        if !Tier::available().contains(&tier) {
-            return refuse(format!(
-                "the {tier} tier is not in this build (cargo feature `{tier}`)"
-            ));
-        }
+        let refused = |why| io::Error::new(io::ErrorKind::Unsupported, why);
+        let options = CompileOptions { cpu, record_operators: false };
+        let backend = Backend::new(tier, options).map_err(refused)?;
         // Hypervisors can hide one of these from a processor that has both.
         let (ssse3, sse41) =
             (std::is_x86_feature_detected!("ssse3"), std::is_x86_feature_detected!("sse4.1"));
         if !ssse3 || !sse41 {
-            return refuse("this processor lacks SSSE3 or SSE4.1".to_string());
+            return Err(refused("this processor lacks SSSE3 or SSE4.1".to_string()));
         }
         trampolines::ensure()?;
         Ok(Engine(Arc::new(Inner {
-            tier,
             timings,
             limits,
-            options: CompileOptions { cpu, record_operators: false },
-            backend: OnceLock::new(),
+            backend,
             regions: Mutex::default(),
             workers: Mutex::default(),
         })))

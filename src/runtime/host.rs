@@ -48,7 +48,7 @@ impl Caller<'_> {
     /// # Errors
     ///
     /// There is no such export, or it is not a memory.
-    pub fn memory(&self, name: &str) -> Result<super::externs::Memory, crate::ExportError> {
+    pub fn memory(&self, name: &str) -> Result<super::externs::Memory, crate::error::ExportError> {
         self.instance.memory(name)
     }
 }

@@ -10,7 +10,7 @@ use super::code_map::CodeMap;
 use super::engine::Engine;
 use super::type_ids::TypeIds;
 use crate::compile::abi::Layout;
-use crate::compile::{Backend, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT};
+use crate::compile::{CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, Tier};
 use crate::error::LoadError;
 use crate::module::{self, Facts, FuncType, ModuleInfo, ValidBody};
 
@@ -139,7 +139,8 @@ impl Module {
         code.functions.reserve(loaded.bodies.len());
         let mut plain = Vec::with_capacity(loaded.bodies.len());
         let mut foreign_range = 0..0;
-        let mut worker = engine.worker()?;
+        let mut tiers = Vec::with_capacity(loaded.bodies.len());
+        let mut worker = engine.worker();
         for body in loaded.bodies {
             let body = body.validate(&mut worker.validation)?;
             clock.lap(|timings| &mut timings.validate);
@@ -148,9 +149,12 @@ impl Module {
                 Some(foreign) if foreign.function == body.function => {
                     foreign_range = foreign.append_to(&mut code);
                     plain.push(false);
+                    tiers.push(None);
                 }
                 _ => {
-                    worker.compile(&info, &layout, &body, &mut code)?;
+                    let tier =
+                        worker.compile(engine.backend(), &info, &layout, &body, &mut code)?;
+                    tiers.push(Some(tier));
                     let same_sites = sites == code.traps.len() + code.calls.len();
                     plain.push(same_sites && is_plain(&body, &worker.validation.facts));
                 }
@@ -171,6 +175,7 @@ impl Module {
             traps: code.traps,
             calls: code.calls,
             plain,
+            tiers,
             foreign: foreign_range,
         };
         Ok(Module(Arc::new(Inner {
@@ -207,6 +212,15 @@ impl Module {
         let CompiledFunction { code: Range { start, end }, .. } =
             self.0.map.functions.get(defined as usize)?;
         self.0.map.code.bytes().get(*start as usize..*end as usize)
+    }
+
+    /// Which tier compiled the function with this index (imports counted): the engine's, or Cranelift
+    /// where the baseline tier lacks an operator that the function uses. `None` for a function that no
+    /// tier compiled.
+    #[must_use]
+    pub fn tier(&self, function: u32) -> Option<Tier> {
+        let defined = function.checked_sub(self.0.info.imported_functions)?;
+        *self.0.map.tiers.get(defined as usize)?
     }
 
     /// How long making the module took, if its engine collects timings.
@@ -301,11 +315,12 @@ fn link(
     clock: &mut Clock,
 ) -> Result<CodeMemory, LoadError> {
     let mut draft = engine.allocate_code(code.bytes.len()).map_err(LoadError::CodeMemory)?;
-    match engine.backend()? {
+    match engine.tier() {
         #[cfg(feature = "cranelift")]
-        Backend::Cranelift(isa) => draft = super::jit::link(isa.clone(), info, code, draft)?,
-        #[cfg(feature = "baseline")]
-        Backend::Baseline => {
+        Tier::Cranelift => {
+            draft = super::jit::link(engine.backend().isa()?, info, code, draft)?;
+        }
+        _ => {
             let bytes = draft.bytes_mut();
             bytes.copy_from_slice(&code.bytes);
             for relocation in &code.relocations {

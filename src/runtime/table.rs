@@ -15,7 +15,6 @@ const NULL: VmTableFunction = VmTableFunction {
 /// The elements of one table.
 pub(super) struct Table {
     elements: Elements,
-    ty: TableType,
     max: u32,
 }
 
@@ -52,14 +51,10 @@ impl Table {
             ValType::FuncRef => Elements::Functions(Vec::new()),
             _ => Elements::Externs(Vec::new()),
         };
-        let mut table = Table { elements, ty, max: ty.max.unwrap_or(u32::MAX).min(limit) };
+        let mut table = Table { elements, max: ty.max.unwrap_or(u32::MAX).min(limit) };
         // SAFETY: null is a reference of every kind.
         unsafe { table.grow(ty.min, 0) }?;
         Some(table)
-    }
-
-    pub fn ty(&self) -> TableType {
-        self.ty
     }
 
     pub fn len(&self) -> u32 {

@@ -237,6 +237,7 @@ impl<'a> Function<'a> {
             8 => self.counted_loop(&[ty], depth),
             9 => self.early_exit(ty, depth),
             10 => self.call_for(ty, depth),
+            11 => self.narrow_or_widen(ty, depth),
             _ => match ty {
                 ValType::I32 | ValType::I64 => self.arithmetic(ty, depth),
                 _ => self.select(ty, depth),
@@ -252,6 +253,22 @@ impl<'a> Function<'a> {
             self.op("select");
         } else {
             self.op(format!("select (result {})", ty.name()));
+        }
+    }
+
+    /// An i32 whose register may have anything in its upper half, or an i64 that must not show it.
+    fn narrow_or_widen(&mut self, ty: ValType, depth: usize) {
+        match ty {
+            ValType::I32 => {
+                self.value(ValType::I64, depth + 1);
+                self.op("i32.wrap_i64");
+            }
+            ValType::I64 => {
+                self.value(ValType::I32, depth + 1);
+                let sign = *self.random.pick(&["s", "u", "u"]);
+                self.op(format!("i64.extend_i32_{sign}"));
+            }
+            _ => self.constant(ty),
         }
     }
 
@@ -284,15 +301,7 @@ impl<'a> Function<'a> {
                 let operator = *self.random.pick(&DIVISION);
                 self.op(format!("{name}.{operator}"));
             }
-            3 if ty == ValType::I32 => {
-                self.value(ValType::I64, depth + 1);
-                self.op("i32.wrap_i64");
-            }
-            3 => {
-                self.value(ValType::I32, depth + 1);
-                let sign = *self.random.pick(&["s", "u"]);
-                self.op(format!("i64.extend_i32_{sign}"));
-            }
+            3 => self.narrow_or_widen(ty, depth),
             4..=6 if ty == ValType::I32 => {
                 self.value(other, depth + 1);
                 self.value(other, depth + 1);

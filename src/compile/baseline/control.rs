@@ -17,7 +17,7 @@
 use super::Compiler;
 use super::registers::{MERGE_GPR, Operand, size_of, slot};
 use super::value::Value;
-use crate::asm::{Cond, FloatSize, Gpr, Label, Mem, Size, Xmm};
+use crate::asm::{Cond, FloatSize, Label, Mem, Size, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, Location, SCRATCH};
 use crate::module::ValType;
 
