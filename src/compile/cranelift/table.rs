@@ -7,29 +7,29 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{BlockArg, InstBuilder, Value};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 
 use super::{Region, Translator, machine};
-use crate::compile::abi::{Builtin, VmFuncRef, VmFunction, VmTable, VmTableFunction};
+use crate::compile::abi::{Builtin, VmContext, VmFuncRef, VmFunction, VmTable, VmTableFunction};
 use crate::error::{LoadError, TrapCode};
 use crate::module::ValType;
 
 const BASE: i32 = offset_of!(VmTable, base) as i32;
 const LEN: i32 = offset_of!(VmTable, len) as i32;
 
-/// Fields of a [`VmTableFunction`], and where a [`VmFuncRef`] has the same.
-const COPIED: [(i32, i32); 3] = [
-    (
-        (offset_of!(VmTableFunction, function) + offset_of!(VmFunction, code)) as i32,
-        (offset_of!(VmFuncRef, function) + offset_of!(VmFunction, code)) as i32,
-    ),
-    (
-        (offset_of!(VmTableFunction, function) + offset_of!(VmFunction, vmctx)) as i32,
-        (offset_of!(VmFuncRef, function) + offset_of!(VmFunction, vmctx)) as i32,
-    ),
-    (TYPE_ID, offset_of!(VmFuncRef, type_id) as i32),
-];
-const TYPE_ID: i32 = offset_of!(VmTableFunction, type_id) as i32;
+// Where a [`VmTableFunction`] and a [`VmFuncRef`] have the same.
+const CODE: (i32, i32) = {
+    let code = offset_of!(VmFunction, code);
+    ((TABLE_FUNCTION + code) as i32, (offset_of!(VmFuncRef, function) + code) as i32)
+};
+const VMCTX: (i32, i32) = {
+    let vmctx = offset_of!(VmFunction, vmctx);
+    ((TABLE_FUNCTION + vmctx) as i32, (offset_of!(VmFuncRef, function) + vmctx) as i32)
+};
+const TYPE_ID: (i32, i32) =
+    (offset_of!(VmTableFunction, type_id) as i32, offset_of!(VmFuncRef, type_id) as i32);
+
+const TABLE_FUNCTION: usize = offset_of!(VmTableFunction, function);
 const FUNC_REF: i32 = offset_of!(VmTableFunction, func_ref) as i32;
 
 const _: () = assert!(size_of::<VmTableFunction>().is_power_of_two());
@@ -87,32 +87,28 @@ impl Translator<'_> {
             self.builder.ins().store(flags, reference, element, 0);
             return Ok(());
         }
-        let fields = self.fields_of(reference);
-        for (field, (to, _)) in fields.into_iter().zip(COPIED) {
-            self.builder.ins().store(flags, field, element, to);
-        }
+        let [code, vmctx, type_id] = self.fields_of(reference);
+        self.builder.ins().store(flags, code, element, CODE.0);
+        self.builder.ins().store(flags, vmctx, element, VMCTX.0);
+        self.builder.ins().istore32(flags, type_id, element, TYPE_ID.0);
         self.builder.ins().store(flags, reference, element, FUNC_REF);
         Ok(())
     }
 
     /// What the reference to a function points to, field by field; zeros for the null reference.
+    ///
+    /// Without a branch, which would cost the register allocator more than the machine: for the null
+    /// reference, something that is there in any case is read and masked out.
     fn fields_of(&mut self, reference: Value) -> [Value; 3] {
-        let (some, done) = (self.builder.create_block(), self.builder.create_block());
-        let types = [I64, I64, I32];
-        let fields = types.map(|ty| self.builder.append_block_param(done, ty));
-        let null = types.map(|ty| BlockArg::Value(self.builder.ins().iconst(ty, 0)));
-        self.builder.ins().brif(reference, some, &[], done, &null);
-        self.builder.seal_block(some);
-        self.builder.switch_to_block(some);
-        let flags = Self::constant();
-        let mut loaded = [BlockArg::Value(reference); 3];
-        for (arg, (ty, (_, from))) in loaded.iter_mut().zip(types.into_iter().zip(COPIED)) {
-            *arg = BlockArg::Value(self.builder.ins().load(ty, flags, reference, from));
-        }
-        self.builder.ins().jump(done, &loaded);
-        self.builder.seal_block(done);
-        self.builder.switch_to_block(done);
-        fields
+        const _: () = assert!(size_of::<VmContext>() >= size_of::<VmFuncRef>());
+        let other = self.vmctx();
+        let from = self.builder.ins().select(reference, reference, other);
+        let mask = self.builder.ins().bmask(I64, reference);
+        let flags = MemFlagsData::trusted();
+        let code = self.builder.ins().load(I64, flags, from, CODE.1);
+        let vmctx = self.builder.ins().load(I64, flags, from, VMCTX.1);
+        let type_id = self.builder.ins().uload32(flags, from, TYPE_ID.1);
+        [code, vmctx, type_id].map(|field| self.builder.ins().band(field, mask))
     }
 
     pub(super) fn table_size(&mut self, table: u32) -> Result<(), LoadError> {
@@ -176,8 +172,7 @@ impl Translator<'_> {
         let element = self.element(table, TrapCode::UndefinedElement);
         self.check_type(element, ty);
         let flags = self.trusted(Region::Elements);
-        let function = offset_of!(VmTableFunction, function) as i32;
-        self.call_at(ty, element, function, flags);
+        self.call_at(ty, element, TABLE_FUNCTION as i32, flags);
         Ok(())
     }
 
@@ -185,7 +180,7 @@ impl Translator<'_> {
     /// matters only once it is clear that there is one.
     fn check_type(&mut self, element: Value, ty: u32) {
         let flags = self.trusted(Region::Elements);
-        let found = self.builder.ins().load(I32, flags, element, TYPE_ID);
+        let found = self.builder.ins().load(I32, flags, element, TYPE_ID.0);
         let wanted = i64::from(self.info.type_ids[ty as usize]);
         let fits = self.builder.ins().icmp_imm_u(IntCC::Equal, found, wanted);
         let (next, differs) = (self.builder.create_block(), self.builder.create_block());

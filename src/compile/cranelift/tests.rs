@@ -284,6 +284,30 @@ fn tables_and_bulk_operators_trap_with_their_codes() {
     }
 }
 
+/// The callee's context is there for the call only.
+#[test]
+fn calls_through_pointers_change_the_context_and_restore_it() {
+    for body in ["(call 0)", "(call_indirect (type 0) (local.get 0))"] {
+        let ir = clif(&format!(
+            "(module (type (func)) (import \"m\" \"f\" (func (type 0))) (table 1 funcref)
+             (func (param i32) {body}))"
+        ));
+        let order: Vec<_> = ["get_pinned_reg", "set_pinned_reg", "call_indirect"]
+            .into_iter()
+            .flat_map(|what| ir.match_indices(what))
+            .collect();
+        let [get, callee, own, call] = order[..] else { panic!("{ir}") };
+        assert!(get.0 < callee.0 && callee.0 < call.0 && call.0 < own.0, "{ir}");
+    }
+}
+
+#[test]
+fn a_table_is_written_without_a_branch() {
+    let text = "(module (table 1 funcref) (func (param i32 funcref)
+        (table.set (local.get 0) (local.get 1))))";
+    assert_eq!(clif(text).matches("block").count(), 1, "{}", clif(text));
+}
+
 /// A copy or a fill of constant length is loads, then stores from the last piece to the first.
 #[test]
 fn short_bulk_operators_are_made_of_moves() {
