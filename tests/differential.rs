@@ -12,7 +12,7 @@ use std::env;
 
 use arbitrary::Unstructured;
 use common::generate::{self, Generated};
-use common::{Random, engine, instantiate};
+use common::{Random, assert_compiled_by, engine, instantiate};
 use wasm_mini::{Error, Frame, Instance, LoadError, Module, Tier, Trap, TrapCode, ValType, Value};
 use wasm_smith::{Config, InstructionKind, InstructionKinds};
 
@@ -133,6 +133,7 @@ fn compare(what: &str, binary: &[u8], callees: &[Callee], random: &mut Random, t
         .map(|tier| {
             let module = Module::with_engine(engine(*tier), binary)
                 .unwrap_or_else(|error| panic!("the {tier} tier refuses it: {error}\n{what}"));
+            assert_compiled_by(*tier, &module);
             (*tier, instantiate(&module))
         })
         .collect();

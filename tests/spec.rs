@@ -83,6 +83,17 @@ macro_rules! suites {
                 assert_eq!(run(stringify!($name), Tier::Cranelift, $files), $passed);
             })*
         }
+
+        /// The same on the baseline tier. Cranelift stands in for the operators that it lacks, so that
+        /// functions of both tiers call each other.
+        #[cfg(all(feature = "baseline", feature = "cranelift"))]
+        mod baseline {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                assert_eq!(run(stringify!($name), Tier::Baseline, $files), $passed);
+            })*
+        }
     };
 }
 

@@ -76,12 +76,21 @@ pub fn assemble(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// A module that must load.
+/// A module that must load, without help from the other tier.
 pub fn module(tier: Tier, input: impl AsRef<[u8]>) -> Module {
     let input = input.as_ref();
-    Module::with_engine(engine(tier), input).unwrap_or_else(|error| {
+    let module = Module::with_engine(engine(tier), input).unwrap_or_else(|error| {
         panic!("the {tier} tier does not load this: {error}\n{}", String::from_utf8_lossy(input))
-    })
+    });
+    assert_compiled_by(tier, &module);
+    module
+}
+
+/// No other tier stood in where this one lacks an operator.
+pub fn assert_compiled_by(tier: Tier, module: &Module) {
+    for function in (0..).take_while(|function| module.code(*function).is_some()) {
+        assert_eq!(module.tier(function), Some(tier), "function {function}");
+    }
 }
 
 /// An instance of a module that must load and link.

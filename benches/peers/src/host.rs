@@ -79,6 +79,7 @@ pub fn description(pinned: bool) -> String {
     let date = output_of("date", &["+%F"]);
     let rustc = output_of("rustc", &["--version"]);
     let kernel = output_of("uname", &["-sr"]);
+    let kernel = kernel.split('-').next().unwrap_or_default();
     let _ = writeln!(text, "{date}, {}, {kernel}, {rustc}.", processor());
     let packages = ["wasm-mini", "wasmtime", "cranelift-codegen", "wasmi", "wasmparser"];
     let versions = packages.map(|package| format!("{package} {}", version(package)));
