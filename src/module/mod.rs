@@ -1,9 +1,9 @@
 //! What a program *is*: parsed, validated, inert.
 //!
 //! This room turns bytes into [`ModuleInfo`] (what the rest of the crate needs to know about a
-//! module) and [`Body`]s (what a compiler reads). It knows no machine and runs nothing.
+//! module) and [bodies](load::Body) (what a compiler reads). It knows no machine and runs nothing.
 //! Validation is wasmparser's and happens once: a compiler gets a [`ValidBody`], which only
-//! [`Body::validate`] makes.
+//! [`Body::validate`](load::Body::validate) makes.
 
 mod facts;
 mod load;

@@ -34,7 +34,7 @@ impl Default for Limits {
 /// How modules are compiled, and the memory that their code lives in.
 ///
 /// Cheap to clone; clones are the same engine. Engines are independent of each other. Most programs
-/// need none: [`Module::new`](crate::Module::new) uses [`Engine::default`].
+/// need none: [`Module::new`](crate::Module::new) uses [`Engine::shared`].
 ///
 /// ```
 /// use wasm_mini::{Engine, Module, Tier};

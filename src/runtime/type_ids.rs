@@ -82,7 +82,7 @@ mod tests {
     fn equal_types_share_a_number_while_it_is_in_use() {
         let unusual = FuncType::new([ValType::F32; 9], [ValType::I64; 3]);
         let one = TypeIds::intern(&[FuncType::new([], []), unusual.clone()]);
-        let other = TypeIds::intern(&[unusual.clone()]);
+        let other = TypeIds::intern(std::slice::from_ref(&unusual));
         assert_eq!(one.ids()[1], other.ids()[0]);
         assert!(one.ids().iter().all(|id| *id != 0) && one.ids()[0] != one.ids()[1]);
         let id = other.ids()[0];

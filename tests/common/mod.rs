@@ -88,9 +88,14 @@ pub fn module(tier: Tier, input: impl AsRef<[u8]>) -> Module {
 
 /// No other tier stood in where this one lacks an operator.
 pub fn assert_compiled_by(tier: Tier, module: &Module) {
-    for function in (0..).take_while(|function| module.code(*function).is_some()) {
-        assert_eq!(module.tier(function), Some(tier), "function {function}");
+    for (function, by) in tiers_of(module).enumerate() {
+        assert_eq!(by, tier, "function {function}");
     }
+}
+
+/// Which tier compiled each function of a module that imports none.
+pub fn tiers_of(module: &Module) -> impl Iterator<Item = Tier> {
+    (0..).map_while(|function| module.tier(function))
 }
 
 /// An instance of a module that must load and link.
