@@ -48,6 +48,8 @@ pub(crate) struct CompiledFunction {
     pub code: Range<u32>,
     /// It keeps no frame pointer: at a trap inside it, the return address is at rsp.
     pub frameless: bool,
+    /// Its code reads [`VMCTX`](abi::VMCTX).
+    pub reads_context: bool,
 }
 
 /// A 4-byte field that takes the distance from its own end to the start of a function.

@@ -115,9 +115,6 @@ pub(crate) struct Trampolines {
     /// `extern "sysv64" fn(parameters…, *mut VmContext, code) -> { result, status: u64 }`. A status
     /// other than 0 means a trap.
     pub direct: DirectEntries,
-    /// The same for functions that cannot trap, call nobody and end soon: they need no place to land
-    /// at, and restore themselves what they change.
-    pub plain: DirectEntries,
     /// `extern "sysv64" fn(*mut RegisterFile, *mut VmContext, code) -> u64`, the status.
     pub indirect: u32,
     /// What wasm calls for a function of the host, with its [`HostContext`](super::abi::HostContext)
@@ -137,7 +134,6 @@ impl Trampolines {
         let mut asm = Assembler::new();
         const CLASSES: [ResultClass; 2] = [ResultClass::Int, ResultClass::FloatOrNone];
         let direct = std::array::from_fn(|ints| CLASSES.map(|class| direct(&mut asm, ints, class)));
-        let plain = std::array::from_fn(|ints| CLASSES.map(|class| plain(&mut asm, ints, class)));
         let indirect = indirect(&mut asm);
         let (raise_trap, host_failed, landing_pad) = raise_trap(&mut asm);
         let host_direct = std::array::from_fn(|ints| {
@@ -145,16 +141,7 @@ impl Trampolines {
         });
         let host_indirect = host_indirect(&mut asm, host_failed);
         let bytes = asm.buf.bytes().to_vec();
-        Trampolines {
-            bytes,
-            direct,
-            plain,
-            indirect,
-            host_direct,
-            host_indirect,
-            raise_trap,
-            landing_pad,
-        }
+        Trampolines { bytes, direct, indirect, host_direct, host_indirect, raise_trap, landing_pad }
     }
 }
 
@@ -246,26 +233,6 @@ fn status_register(class: ResultClass) -> Gpr {
         ResultClass::Int => Gpr::Rdx,
         ResultClass::FloatOrNone => Gpr::Rax,
     }
-}
-
-/// Like [`direct`], for functions that need nothing from it but the context and the status.
-fn plain(asm: &mut Assembler, ints: usize, class: ResultClass) -> u32 {
-    let at = start(asm);
-    asm.push_r(VMCTX);
-    // Behind the saved register and the return address lie the arguments that found no register.
-    let on_stack = |index: usize| Mem::base(Gpr::Rsp, 16 + 8 * (index - INT_PARAMS.len()) as i32);
-    match INT_PARAMS.get(ints) {
-        Some(context) => asm.mov_rr(Size::S64, VMCTX, *context),
-        None => asm.mov_rm(Size::S64, VMCTX, on_stack(ints)),
-    }
-    match INT_PARAMS.get(ints + 1) {
-        Some(code) => asm.call_r(*code),
-        None => asm.call_m(on_stack(ints + 1)),
-    }
-    asm.zero(status_register(class));
-    asm.pop_r(VMCTX);
-    asm.ret();
-    at
 }
 
 /// The entry for everything else: arguments come from a [`RegisterFile`], results go there.

@@ -16,8 +16,8 @@ pub(super) struct CodeMap {
     pub traps: Vec<TrapSite>,
     /// By offset.
     pub calls: Vec<CallSite>,
-    /// For each of `functions`, whether it can be called without a landing pad: it cannot trap,
-    /// calls nobody, and ends soon.
+    /// For each of `functions`, whether it can be called without an entry: it cannot trap, calls
+    /// nobody, ends soon, and does not know its instance.
     pub plain: Vec<bool>,
     /// For each of `functions`, which tier compiled it, if one did.
     pub tiers: Vec<Option<Tier>>,

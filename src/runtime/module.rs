@@ -155,8 +155,9 @@ impl Module {
                     let tier =
                         worker.compile(engine.backend(), &info, &layout, &body, &mut code)?;
                     tiers.push(Some(tier));
-                    let same_sites = sites == code.traps.len() + code.calls.len();
-                    plain.push(same_sites && is_plain(&body, &worker.validation.facts));
+                    let alone = sites == code.traps.len() + code.calls.len()
+                        && code.functions.last().is_some_and(|function| !function.reads_context);
+                    plain.push(alone && is_plain(&body, &worker.validation.facts));
                 }
             }
             clock.lap(|timings| &mut timings.compile);
@@ -239,8 +240,8 @@ impl fmt::Debug for Module {
     }
 }
 
-/// Whether a function, provided that it has no trap site, needs nothing that an entry prepares: it
-/// ends soon, calls nobody, and its frame fits in what every stack limit leaves.
+/// Whether a function that has no trap site and does not read its context can be called like any other
+/// function of that type: it ends soon, calls nobody, and its frame is small.
 fn is_plain(body: &ValidBody<'_>, facts: &Facts) -> bool {
     // No more values than operators, and no slot larger than 16 bytes: a frame of some KiB at most.
     let small = body.len() <= 256 && facts.locals.len() <= 64;
@@ -300,8 +301,12 @@ impl Foreign<'_> {
         let start = out.bytes.len() as u32;
         out.bytes.extend_from_slice(self.code);
         let code = start..out.bytes.len() as u32;
-        let function =
-            CompiledFunction { function: self.function, code: code.clone(), frameless: true };
+        let function = CompiledFunction {
+            function: self.function,
+            code: code.clone(),
+            frameless: true,
+            reads_context: true,
+        };
         out.functions.push(function);
         code
     }

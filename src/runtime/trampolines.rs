@@ -49,11 +49,9 @@ pub(super) fn indirect() -> Indirect {
     unsafe { std::mem::transmute::<usize, Indirect>(address(|t| t.indirect)) }
 }
 
-/// The address of the entry for so many integer parameters and that class of result; `plain` for
-/// functions that need no landing pad.
-pub(super) fn direct(ints: usize, result: ResultClass, plain: bool) -> *const u8 {
-    let class = result as usize;
-    address(|t| if plain { t.plain[ints][class] } else { t.direct[ints][class] }) as *const u8
+/// The address of the entry for so many integer parameters and that class of result.
+pub(super) fn direct(ints: usize, result: ResultClass) -> *const u8 {
+    address(|t| t.direct[ints][result as usize]) as *const u8
 }
 
 /// The address of the crossing to host functions with so many integer parameters and that class of

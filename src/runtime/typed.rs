@@ -125,7 +125,7 @@ pub trait WasmFn: Sealed + Sized + 'static {
 /// # Ok::<(), wasm_mini::Error>(())
 /// ```
 pub struct TypedFunc<F> {
-    /// The direct entry for this signature; unused where there is none.
+    /// The direct entry for this signature; null if the function needs none, and where there is none.
     entry: *const u8,
     function: VmFunction,
     instance: Instance,
@@ -170,15 +170,15 @@ pub(super) const fn result_class(results: &[ValType]) -> ResultClass {
 }
 
 impl<F: WasmFn> TypedFunc<F> {
-    /// The function that `func_ref`, one of the instance's own, refers to. `plain` says that it needs
-    /// no landing pad.
+    /// The function that `func_ref`, one of the instance's own, refers to. `plain` says that it can
+    /// be called as it is.
     pub(super) fn new(instance: Instance, func_ref: *const VmFuncRef, plain: bool) -> TypedFunc<F> {
         // SAFETY: the reference lies in the instance's context.
         let function = unsafe { (*func_ref).function };
-        let entry = if is_direct(F::PARAMS, F::RESULTS) {
-            trampolines::direct(count_ints(F::PARAMS), result_class(F::RESULTS), plain)
+        let entry = if !plain && is_direct(F::PARAMS, F::RESULTS) {
+            trampolines::direct(count_ints(F::PARAMS), result_class(F::RESULTS))
         } else {
-            function.code
+            std::ptr::null()
         };
         TypedFunc { entry, function, instance, signature: PhantomData }
     }
@@ -240,6 +240,19 @@ macro_rules! wasm_fn {
             #[allow(non_snake_case, clippy::too_many_arguments)]
             pub fn call(&self, $($param: $param),*) -> Result<R, Trap> {
                 if const { is_direct(&[$($param::TYPE),*], R::TYPES) } {
+                    if self.entry.is_null() {
+                        type Plain<$($param,)* Direct> =
+                            unsafe extern "sysv64" fn($($param),*) -> Direct;
+                        // SAFETY: there is no entry because the function cannot trap, calls nobody
+                        // and reads no context; without stack arguments and with one result at most,
+                        // its convention is that of the type given here. `self` keeps its code alive.
+                        let result = unsafe {
+                            let code = self.function.code;
+                            let plain = std::mem::transmute::<*const u8, Plain<$($param,)* R::Direct>>(code);
+                            plain($($param),*)
+                        };
+                        return Ok(R::from_direct(result));
+                    }
                     type Entry<$($param,)* Direct> =
                         unsafe extern "sysv64" fn($($param,)* *mut VmContext, *const u8) -> Returned<Direct>;
                     // SAFETY: `TypedFunc::new` chose the entry for just this signature, which

@@ -275,6 +275,8 @@ impl Compiler {
             function,
             code: start..end,
             frameless: prologue.frameless,
+            // Only trap sites, the stack check among them, and what callees do need the context.
+            reads_context: !self.traps.is_empty() || !self.calls.is_empty(),
         });
 
         let shift = start + prologue_len;

@@ -85,6 +85,12 @@ pub(super) fn from_clif(code: ir::TrapCode) -> Option<TrapCode> {
     }
 }
 
+/// Whether the function asks for the context: see [`Translator::vmctx`](super::Translator::vmctx).
+fn reads_context(func: &ir::Function) -> bool {
+    let asks = |inst| func.dfg.insts[inst].opcode() == ir::Opcode::GetPinnedReg;
+    func.layout.entry_block().is_some_and(|entry| func.layout.block_insts(entry).any(asks))
+}
+
 /// Appends the function that the context holds compiled.
 pub(super) fn append(
     body: &ValidBody<'_>,
@@ -154,6 +160,7 @@ pub(super) fn append(
         function: body.function,
         code: start..end,
         frameless: false,
+        reads_context: reads_context(&context.func),
     });
     Ok(())
 }
