@@ -24,7 +24,7 @@ const GRANULE: usize = 64;
 /// The filler of memory without code: `int3`.
 const INT3: u8 = 0xcc;
 /// Freed blocks from this size on give their pages back to the system.
-const GIVE_BACK: usize = 64 << 10;
+const GIVE_BACK: usize = 1 << 20;
 /// The least that a region is shrunk to where address space is scarce.
 const MIN_RESERVATION: usize = 1 << 20;
 
@@ -420,7 +420,7 @@ mod tests {
     #[test]
     fn freed_code_cannot_run_by_accident() {
         let [region, _] = regions();
-        for len in [64, 3 * GIVE_BACK] {
+        for len in [64, 2 * GIVE_BACK + 64] {
             let mut draft = region.allocate(len).unwrap().unwrap();
             draft.bytes_mut().fill(0x90);
             let code = draft.publish().unwrap();

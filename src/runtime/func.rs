@@ -95,17 +95,19 @@ impl Func {
             }
         }
         let raw = arguments.iter().map(|value| (value.ty(), value.to_raw()));
+        let mut results = Results::new(&self.signature);
+        let Func { instance, function, signature, .. } = self;
         // SAFETY: the arguments have just been seen to fit the signature, and references among them
         // are to functions of the instance's group.
-        let results = unsafe { call_raw(&self.instance, self.function, &self.signature, raw) };
-        let Some(results) = results else {
-            return Err(Error::Trap(trap::take(&self.instance.0.thread, &self.instance.0)));
-        };
-        let types = self.ty.results().iter().zip(&self.signature.results);
-        // SAFETY: references that come out of a guest are to functions of its group.
-        Ok(types
-            .map(|(ty, location)| unsafe { Value::from_raw(*ty, results.get(*ty, *location)) })
-            .collect())
+        if !unsafe { call_raw(instance, *function, signature, raw, &mut results) } {
+            return Err(Error::Trap(trap::take(&instance.0.thread, &instance.0)));
+        }
+        let mut values = Vec::with_capacity(signature.results.len());
+        for (ty, location) in self.ty.results().iter().zip(&signature.results) {
+            // SAFETY: references that come out of a guest are to functions of its group.
+            values.push(unsafe { Value::from_raw(*ty, results.get(*ty, *location)) });
+        }
+        Ok(values)
     }
 
     fn check(&self, arguments: &[Value]) -> Result<(), ArgumentError> {
@@ -162,40 +164,45 @@ impl Results {
     }
 }
 
-/// Calls code with these arguments, as they lie in registers; `None` if it trapped.
+impl Results {
+    /// Room for the results of one call.
+    pub fn new(signature: &Signature) -> Results {
+        let area = vec![0; signature.return_area_bytes as usize / 8];
+        Results { file: RegisterFile::default(), area }
+    }
+}
+
+/// Calls code with these arguments, as they lie in registers; returns whether it came to its end.
 ///
 /// # Safety
 ///
 /// `function` belongs to the instance or to one that it is linked with, `signature` is its
-/// signature, and there is an argument of the right type for each parameter.
+/// signature, which `results` is for, and there is an argument of the right type for each parameter.
 pub(super) unsafe fn call_raw(
     instance: &Instance,
     function: VmFunction,
     signature: &Signature,
     arguments: impl Iterator<Item = (ValType, u128)>,
-) -> Option<Results> {
-    let mut results = Results {
-        file: RegisterFile::default(),
-        area: vec![0; signature.return_area_bytes as usize / 8],
-    };
+    results: &mut Results,
+) -> bool {
     let mut stack = vec![0u64; signature.stack_bytes as usize / 8];
     let file = &mut results.file;
-    let area = (ValType::I64, results.area.as_mut_ptr() as u128);
-    let places = signature.params.iter().copied().zip(arguments);
-    for (location, (ty, raw)) in
-        places.chain(signature.return_area.map(|location| (location, area)))
-    {
-        match location {
-            Location::Gpr(gpr) => file.set_int_argument(gpr, raw as u64),
-            Location::Xmm(xmm) => file.set_float_argument(xmm, raw),
-            Location::Memory(offset) => {
-                let at = offset as usize / 8;
-                stack[at] = raw as u64;
-                if ty == ValType::V128 {
-                    stack[at + 1] = (raw >> 64) as u64;
-                }
+    let mut place = |location: Location, ty: ValType, raw: u128| match location {
+        Location::Gpr(gpr) => file.set_int_argument(gpr, raw as u64),
+        Location::Xmm(xmm) => file.set_float_argument(xmm, raw),
+        Location::Memory(offset) => {
+            let at = offset as usize / 8;
+            stack[at] = raw as u64;
+            if ty == ValType::V128 {
+                stack[at + 1] = (raw >> 64) as u64;
             }
         }
+    };
+    for (location, (ty, raw)) in signature.params.iter().zip(arguments) {
+        place(*location, ty, raw);
+    }
+    if let Some(location) = signature.return_area {
+        place(location, ValType::I64, results.area.as_mut_ptr() as u128);
     }
     file.stack = stack.as_ptr();
     file.stack_words = stack.len();
@@ -204,5 +211,5 @@ pub(super) unsafe fn call_raw(
     // SAFETY: the caller vouches for function and arguments; the file, the stack words and the
     // return area live until the call is over; the context is on its thread, which it cannot leave.
     let status = unsafe { trampolines::indirect()(file, function.vmctx, function.code) };
-    (status == 0).then_some(results)
+    status == 0
 }

@@ -189,11 +189,13 @@ impl<F: WasmFn> TypedFunc<F> {
         let signature = Signature::of(&ty);
         let raw = raw.iter().map(|raw| u128::from(*raw));
         let arguments = F::PARAMS.iter().copied().zip(raw);
+        let mut results = Results::new(&signature);
         // SAFETY: the function's signature is `F`, and the caller passes an argument for each of
         // its parameters.
-        match unsafe { call_raw(&self.instance, self.function, &signature, arguments) } {
-            Some(results) => Ok((signature, results)),
-            None => Err(self.take_trap()),
+        if unsafe { call_raw(&self.instance, self.function, &signature, arguments, &mut results) } {
+            Ok((signature, results))
+        } else {
+            Err(self.take_trap())
         }
     }
 
