@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use wasmparser::{
-    DataKind, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, Operator,
-    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    DataKind, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, Parser,
+    Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use super::{
@@ -240,21 +240,31 @@ fn element_segment(element: wasmparser::Element<'_>) -> Result<ElementSegment, L
     Ok(ElementSegment { mode, items })
 }
 
-/// A constant expression of WebAssembly 2.0: one operator and `end`.
+/// A constant expression of WebAssembly 2.0, which validation has accepted: one operator and `end`.
+///
+/// Read byte by byte, because wasmparser's reader of all operators would be in the program for this
+/// alone. The opcodes are those of the specification (§5.4.9 and §5.4.1 Expressions).
 fn const_expr(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, LoadError> {
-    let mut reader = expr.get_operators_reader();
+    let mut reader = expr.get_binary_reader();
     let offset = reader.original_position();
-    Ok(match reader.read().map_err(invalid)? {
-        Operator::I32Const { value } => ConstExpr::Bits(u128::from(value as u32)),
-        Operator::I64Const { value } => ConstExpr::Bits(u128::from(value as u64)),
-        Operator::F32Const { value } => ConstExpr::Bits(u128::from(value.bits())),
-        Operator::F64Const { value } => ConstExpr::Bits(u128::from(value.bits())),
-        Operator::V128Const { value } => ConstExpr::Bits(value.i128() as u128),
-        Operator::RefNull { .. } => ConstExpr::Bits(0),
-        Operator::RefFunc { function_index } => ConstExpr::RefFunc(function_index),
-        Operator::GlobalGet { global_index } => ConstExpr::GlobalGet(global_index),
-        _ => return Err(unsupported("this constant expression", offset)),
-    })
+    let mut read = || -> wasmparser::Result<Option<ConstExpr>> {
+        Ok(Some(match reader.read_u8()? {
+            0x41 => ConstExpr::Bits(u128::from(reader.read_var_i32()? as u32)),
+            0x42 => ConstExpr::Bits(u128::from(reader.read_var_i64()? as u64)),
+            0x43 => ConstExpr::Bits(u128::from(reader.read_f32()?.bits())),
+            0x44 => ConstExpr::Bits(u128::from(reader.read_f64()?.bits())),
+            0xfd if reader.read_var_u32()? == 0x0c => {
+                let bytes = reader.read_bytes(16)?;
+                let lanes = bytes.iter().rev();
+                ConstExpr::Bits(lanes.fold(0, |bits, byte| bits << 8 | u128::from(*byte)))
+            }
+            0xd0 => ConstExpr::Bits(0),
+            0xd2 => ConstExpr::RefFunc(reader.read_var_u32()?),
+            0x23 => ConstExpr::GlobalGet(reader.read_var_u32()?),
+            _ => return Ok(None),
+        }))
+    };
+    read().map_err(invalid)?.ok_or_else(|| unsupported("this constant expression", offset))
 }
 
 /// The functions that a reference may be made to: see [`ModuleInfo::escaping`].

@@ -41,13 +41,20 @@ fn sizes(command: &Path, minimal: &Path, target: &Path) -> io::Result<Section> {
     let mut section = Section::new("Size of programs", note, &["", "bytes"]);
     let stripped = target.join("wasm-mini.stripped");
     run(Command::new("strip").arg("-o").arg(&stripped).arg(command))?;
-    let mut sizes = vec![("the `wasm-mini` command, all features".to_string(), size(&stripped)?)];
+    let command_size = size(&stripped)?;
+    let mut sizes = vec![("the `wasm-mini` command, all features".to_string(), command_size)];
     for level in ["3", "\"s\"", "\"z\""] {
         let setting = format!("profile.release.opt-level={level}");
         let program = build(minimal, target, &["--config", &setting])?.join("minimal");
         sizes.push((format!("a minimal embedding, `opt-level = {level}`"), size(&program)?));
     }
-    let embedding = sizes[1].1;
+    let level = "profile.release.opt-level=\"z\"";
+    let fixed = "build.rustflags=[\"-Crelocation-model=static\"]";
+    // A folder of its own, because the flags are for everything that is built.
+    let target_of_fixed = target.join("fixed");
+    let smallest = build(minimal, &target_of_fixed, &["--config", level, "--config", fixed])?;
+    let embedding = size(&smallest.join("minimal"))?;
+    sizes.push(("the same at a fixed address, without relocations".to_string(), embedding));
     let (source, empty) = (target.join("empty.rs"), target.join("empty"));
     std::fs::write(&source, "fn main() { println!(\"6\") }")?;
     let flags = ["--edition=2024", "-Copt-level=3", "-Clto=fat", "-Ccodegen-units=1"];
@@ -56,11 +63,18 @@ fn sizes(command: &Path, minimal: &Path, target: &Path) -> io::Result<Section> {
     sizes.push(("an empty program, `opt-level = 3`".to_string(), size(&empty)?));
 
     section.rows = sizes.into_iter().map(|(name, size)| vec![name, size.to_string()]).collect();
-    Ok(section.goal(Goal::plain(
-        "a minimal embedding, `opt-level = 3`, of at most 1 MB",
-        format!("{} MB", digits(embedding as f64 / 1e6)),
-        embedding <= 1_000_000,
-    )))
+    let megabytes = |bytes: u64| format!("{} MB", digits(bytes as f64 / 1e6));
+    Ok(section
+        .goal(Goal::plain(
+            "the command at most 8 MB",
+            megabytes(command_size),
+            command_size <= 8_000_000,
+        ))
+        .goal(Goal::plain(
+            "a minimal embedding, built for size, at most 1 MB",
+            megabytes(embedding),
+            embedding <= 1_000_000,
+        )))
 }
 
 fn run(command: &mut Command) -> io::Result<()> {

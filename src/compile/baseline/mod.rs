@@ -49,7 +49,7 @@ use self::frame::{Frame, Home, is_supported};
 use self::hints::Lookahead;
 use self::integer::ZeroFlag;
 use self::moves::Moves;
-use self::operators::{Emit, Skip};
+use self::operators::Emit;
 use self::registers::Registers;
 use self::value::{Value, ValueStack};
 use super::abi::Signature;
@@ -234,11 +234,7 @@ impl Compiler {
             self.asm.buf.reserve(OPERATOR_ROOM);
             let offset = self.asm.offset();
             // The body is valid, so reading it again cannot fail.
-            if self.reachable {
-                operators.visit_operator(&mut Emit { c: self, module }).unwrap_or(Ok(()))?;
-            } else {
-                operators.visit_operator(&mut Skip { c: self }).unwrap_or(());
-            }
+            operators.visit_operator(&mut Emit { c: self, module }).unwrap_or(Ok(()))?;
             if self.options.record_operators && self.asm.offset() != offset {
                 self.operators.push(OperatorStart { offset, wasm_offset: self.operator });
             }

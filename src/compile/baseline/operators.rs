@@ -1,6 +1,6 @@
 //! The table of operators: which method of the compiler emits which operator.
 //!
-//! Owns the two visitors. What is not in the table is refused by name.
+//! Owns the visitor. What is not in the table is refused by name, unless it cannot be executed.
 
 use wasmparser::{BlockType, VisitOperator, VisitSimdOperator};
 
@@ -13,7 +13,7 @@ use super::{Compiler, Refusal};
 use crate::asm::{Alu, Cond, Rounding, Shift, Size};
 use crate::module::{FuncType, ModuleInfo, ValType};
 
-/// Visits the operators that can be executed.
+/// Visits the operators.
 pub(super) struct Emit<'c, 'm> {
     pub c: &'c mut Compiler,
     pub module: &'m ModuleInfo,
@@ -82,6 +82,31 @@ const I64: Size = Size::S64;
 const F32: ValType = ValType::F32;
 const F64: ValType = ValType::F64;
 
+/// What an operator does that cannot be executed: only the nesting of blocks counts.
+macro_rules! skip_operator {
+    ($v:ident Block) => {
+        $v.c.skipped_blocks += 1
+    };
+    ($v:ident Loop) => {
+        $v.c.skipped_blocks += 1
+    };
+    ($v:ident If) => {
+        $v.c.skipped_blocks += 1
+    };
+    ($v:ident Else) => {
+        if $v.c.skipped_blocks == 0 {
+            $v.c.else_()
+        }
+    };
+    ($v:ident End) => {
+        match $v.c.skipped_blocks.checked_sub(1) {
+            Some(left) => $v.c.skipped_blocks = left,
+            None => $v.c.end(),
+        }
+    };
+    ($v:ident $op:ident) => {};
+}
+
 /// The table of operators. Its arms take the visitor or the compiler, the operator's name as
 /// wasmparser has it, and in parentheses the visit method's name and the immediates.
 macro_rules! emit_operator {
@@ -90,6 +115,10 @@ macro_rules! emit_operator {
         $(
             #[inline]
             fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
+                if !self.c.reachable {
+                    skip_operator!(self $op);
+                    return Ok(());
+                }
                 emit_operator!(@typed self $op ($visit $($($arg)*)?))
             }
         )*
@@ -283,51 +312,14 @@ impl<'a> VisitOperator<'a> for Emit<'_, '_> {
         Some(self)
     }
 
+    // Operators arrive one by one, never as this type, whose printing alone takes 20 KB of program.
+    fn visit_operator(&mut self, _: &wasmparser::Operator<'a>) -> Self::Output {
+        Ok(())
+    }
+
     wasmparser::for_each_visit_operator!(emit_operator);
 }
 
 impl VisitSimdOperator<'_> for Emit<'_, '_> {
     wasmparser::for_each_visit_simd_operator!(emit_operator);
-}
-
-/// Visits the operators that cannot be executed: only the nesting of blocks counts.
-pub(super) struct Skip<'c> {
-    pub c: &'c mut Compiler,
-}
-
-macro_rules! skip_operator {
-    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident $ann:tt)*) => {
-        $(
-            #[inline]
-            fn $visit(&mut self $($(, $arg: $argty)*)?) {
-                $($( let _ = $arg; )*)?
-                skip_operator!(@ self $op)
-            }
-        )*
-    };
-    (@ $v:ident Block) => { $v.c.skipped_blocks += 1 };
-    (@ $v:ident Loop) => { $v.c.skipped_blocks += 1 };
-    (@ $v:ident If) => { $v.c.skipped_blocks += 1 };
-    (@ $v:ident Else) => { if $v.c.skipped_blocks == 0 { $v.c.else_() } };
-    (@ $v:ident End) => {
-        match $v.c.skipped_blocks.checked_sub(1) {
-            Some(left) => $v.c.skipped_blocks = left,
-            None => $v.c.end(),
-        }
-    };
-    (@ $v:ident $op:ident) => {{}};
-}
-
-impl<'a> VisitOperator<'a> for Skip<'_> {
-    type Output = ();
-
-    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
-        Some(self)
-    }
-
-    wasmparser::for_each_visit_operator!(skip_operator);
-}
-
-impl VisitSimdOperator<'_> for Skip<'_> {
-    wasmparser::for_each_visit_simd_operator!(skip_operator);
 }
