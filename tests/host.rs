@@ -391,3 +391,31 @@ fn closures_of_the_host_die_with_their_instances() {
     drop(run);
     assert_eq!(Rc::strong_count(&token), 1);
 }
+
+#[test]
+fn re_exports_keep_the_type_and_the_identity_of_what_they_pass_on() {
+    let definer = instance(
+        r#"(module (memory (export "m") 1 2) (table (export "t") 1 2 funcref)
+          (func (export "f")))"#,
+        &Imports::none(),
+    );
+    let mut imports = Imports::none();
+    imports.instance("a", &definer);
+    // Imported as less than it is, and passed on as what it is.
+    let middle = instance(
+        r#"(module (import "a" "m" (memory 1)) (import "a" "t" (table 1 funcref))
+          (import "a" "f" (func $f))
+          (export "m" (memory 0)) (export "t" (table 0)) (export "f" (func $f)))"#,
+        &imports,
+    );
+    let mut imports = Imports::none();
+    imports.instance("b", &middle);
+    instance(
+        r#"(module (import "b" "m" (memory 1 2)) (import "b" "t" (table 1 2 funcref)))"#,
+        &imports,
+    );
+    let f = |instance: &Instance| Value::FuncRef(Some(instance.dyn_func("f").unwrap()));
+    assert_eq!(f(&definer), f(&middle));
+    let other = instance(r#"(module (func (export "f")))"#, &Imports::none());
+    assert_ne!(f(&definer), f(&other));
+}

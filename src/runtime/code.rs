@@ -304,6 +304,13 @@ impl OwnedFd {
             return Err(io::Error::last_os_error());
         }
         let file = OwnedFd(fd);
+        // Growing a file past this limit would end the process by a signal.
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the place is one for a limit.
+        let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } == 0;
+        if !known || limit.rlim_cur < len as libc::rlim_t {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         // SAFETY: the descriptor is open.
         if unsafe { libc::ftruncate(fd, len as libc::off_t) } != 0 {
             return Err(io::Error::last_os_error());

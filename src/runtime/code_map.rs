@@ -55,6 +55,12 @@ impl CodeMap {
         function.code.contains(&offset).then_some(function)
     }
 
+    /// Whether the offset lies in a function that can be called without an entry.
+    pub fn is_plain_at(&self, offset: u32) -> bool {
+        let after = self.functions.partition_point(|function| function.code.start <= offset);
+        after > 0 && self.plain.get(after - 1).copied().unwrap_or(false)
+    }
+
     /// Whether the offset lies in code that no tier compiled.
     pub fn is_foreign(&self, offset: u32) -> bool {
         self.foreign.contains(&offset)

@@ -98,8 +98,7 @@ impl Memory {
     /// The type, with the present size as the least.
     #[must_use]
     pub fn ty(&self) -> MemoryType {
-        let declared = self.instance.0.module.0.info.memories[self.index as usize];
-        MemoryType { min: self.pages(), max: declared.max }
+        MemoryType { min: self.pages(), max: self.instance.0.memory(self.index).ty().max }
     }
 
     /// The size in pages of 64 KiB.
@@ -196,8 +195,7 @@ impl Table {
     /// The type, with the present size as the least.
     #[must_use]
     pub fn ty(&self) -> TableType {
-        let declared = self.instance.0.module.0.info.tables[self.index as usize];
-        TableType { min: self.size(), ..declared }
+        TableType { min: self.size(), ..self.instance.0.table(self.index).ty() }
     }
 
     /// The number of elements.

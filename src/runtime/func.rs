@@ -71,6 +71,12 @@ impl Func {
         self.func_ref as u64
     }
 
+    /// Whether both are the same function of the same instance, through whatever import they came.
+    pub(super) fn is_same(&self, other: &Func) -> bool {
+        let (one, other) = (self.function, other.function);
+        std::ptr::eq(one.code, other.code) && std::ptr::eq(one.vmctx, other.vmctx)
+    }
+
     /// The function's signature.
     #[must_use]
     pub fn ty(&self) -> &FuncType {

@@ -25,7 +25,7 @@ use crate::compile::abi::{
     HostContext, Place, VmContext, VmFuncRef, VmFunction, VmGlobal, VmMemory, VmTable,
 };
 use crate::error::{ExportError, LinkError, Trap, TrapCode};
-use crate::module::{ConstExpr, Export, ExportKind, FuncType, SegmentMode};
+use crate::module::{ConstExpr, Export, ExportKind, FuncType, MemoryType, SegmentMode, TableType};
 
 /// A module that can be called.
 ///
@@ -363,6 +363,7 @@ impl Inner {
         // no code runs on it.
         unsafe {
             vmctx.write(self.vm_context((&raw const self.module.0.map).cast()));
+            self.thread.add_context(vmctx);
 
             let hosts = definitions.iter().filter_map(|definition| match definition {
                 Definition::Host(host) => Some(host),
@@ -529,7 +530,8 @@ impl Inner {
         // SAFETY: owners of imports are in the same group, and live as long as this instance.
         let owner = unsafe { owner.as_ref() };
         let own = index - owner.module.0.info.imported_memories;
-        MemoryOf { pages: &owner.memories[own as usize], vm: owner.vm_memory(index) }
+        let ty = owner.module.0.info.memories[index as usize];
+        MemoryOf { pages: &owner.memories[own as usize], vm: owner.vm_memory(index), ty }
     }
 
     /// The table with this index.
@@ -538,7 +540,8 @@ impl Inner {
         // SAFETY: as for `memory`.
         let owner = unsafe { owner.as_ref() };
         let own = index - owner.module.0.info.imported_tables;
-        TableOf { elements: &owner.tables[own as usize], vm: owner.vm_table(index) }
+        let ty = owner.module.0.info.tables[index as usize];
+        TableOf { elements: &owner.tables[own as usize], vm: owner.vm_table(index), ty }
     }
 
     /// Copies part of a data segment into a memory; `None` if it does not fit.
@@ -587,6 +590,12 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.thread.remove_context(self.vmctx());
+    }
+}
+
 /// Reads all bits of a global.
 ///
 /// # Safety
@@ -602,9 +611,15 @@ pub(super) unsafe fn read_global(global: *const VmGlobal) -> u128 {
 pub(super) struct MemoryOf<'i> {
     pages: &'i RefCell<LinearMemory>,
     vm: *mut VmMemory,
+    ty: MemoryType,
 }
 
 impl MemoryOf<'_> {
+    /// The type that its module declares.
+    pub fn ty(&self) -> MemoryType {
+        self.ty
+    }
+
     /// As the operator `memory.grow`, except that failure is `None`.
     pub fn grow(&self, delta: u32) -> Option<u32> {
         let mut pages = self.pages.borrow_mut();
@@ -640,9 +655,15 @@ impl MemoryOf<'_> {
 pub(super) struct TableOf<'i> {
     elements: &'i RefCell<Elements>,
     vm: *mut VmTable,
+    ty: TableType,
 }
 
 impl TableOf<'_> {
+    /// The type that its module declares.
+    pub fn ty(&self) -> TableType {
+        self.ty
+    }
+
     /// As the operator `table.grow`, except that failure is `None`.
     ///
     /// # Safety

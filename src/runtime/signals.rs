@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 
 use super::code_map::CodeMap;
 use super::regions;
+use super::thread::Thread;
 use super::{trampolines, trap};
 use crate::compile::abi::VmContext;
 use crate::error::TrapCode;
@@ -26,11 +27,46 @@ static PREVIOUS: OnceLock<Result<[libc::sigaction; 4], i32>> = OnceLock::new();
 
 /// Installs the handlers if they are not there yet.
 pub(super) fn install() -> io::Result<()> {
-    match PREVIOUS.get_or_init(|| install_all().map_err(|error| error.raw_os_error().unwrap_or(0)))
-    {
-        Ok(_) => Ok(()),
-        Err(error) => Err(io::Error::from_raw_os_error(*error)),
+    static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
+    let installed = INSTALLED.get_or_init(|| {
+        // What was there is known before the first handler runs, for faults of other threads.
+        PREVIOUS.get_or_init(look_up).as_ref().map_err(|error| *error)?;
+        SIGNALS.into_iter().try_for_each(install_one)
+    });
+    installed.map_err(io::Error::from_raw_os_error)
+}
+
+fn last_error() -> i32 {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+/// The actions that are installed now.
+fn look_up() -> Result<[libc::sigaction; 4], i32> {
+    // SAFETY: all-zero is a valid `sigaction`; without a new action, `sigaction` only writes the
+    // present one.
+    let mut actions: [libc::sigaction; 4] = unsafe { mem::zeroed() };
+    for (signal, action) in SIGNALS.into_iter().zip(&mut actions) {
+        // SAFETY: as above.
+        if unsafe { libc::sigaction(signal, ptr::null(), action) } != 0 {
+            return Err(last_error());
+        }
     }
+    Ok(actions)
+}
+
+fn install_one(signal: libc::c_int) -> Result<(), i32> {
+    // SAFETY: all-zero is a valid `sigaction`, and the handler has the signature that SA_SIGINFO
+    // asks for.
+    let result = unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        action.sa_sigaction = handle as *const () as usize;
+        // On the alternate stack, for the guest may have used up its own. Not masked while it runs,
+        // so that a fault in a previous handler is seen by that library as before.
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+        libc::sigemptyset(&mut action.sa_mask);
+        libc::sigaction(signal, &action, ptr::null_mut())
+    };
+    if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
 /// Lets the calling thread receive the signals: the kernel ends a process whose thread faults while it
@@ -49,28 +85,6 @@ pub(super) fn unblock() -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
-fn install_all() -> io::Result<[libc::sigaction; 4]> {
-    // A fault between two of these finds no previous handlers yet, and is taken as the default.
-    let mut previous = [const { MaybeUninit::<libc::sigaction>::uninit() }; 4];
-    for (signal, previous) in SIGNALS.into_iter().zip(&mut previous) {
-        // SAFETY: all-zero is a valid `sigaction`, and the handler has the signature that
-        // SA_SIGINFO asks for.
-        unsafe {
-            let mut action: libc::sigaction = mem::zeroed();
-            action.sa_sigaction = handle as *const () as usize;
-            // On the alternate stack, for the guest may have used up its own. Not masked while it
-            // runs, so that a fault in a previous handler is seen by that library as before.
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-            libc::sigemptyset(&mut action.sa_mask);
-            if libc::sigaction(signal, &action, previous.as_mut_ptr()) != 0 {
-                return Err(io::Error::last_os_error());
-            }
-        }
-    }
-    // SAFETY: every call above succeeded and wrote its entry.
-    Ok(previous.map(|action| unsafe { action.assume_init() }))
-}
-
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo and a valid ucontext, which live
     // until the handler returns and which nobody else uses meanwhile.
@@ -80,7 +94,8 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
         } else {
             None
         };
-        raise(fault, &mut *context.cast::<libc::ucontext_t>())
+        // A signal that somebody sent is no fault, wherever it arrives.
+        (*info).si_code > 0 && raise(fault, &mut *context.cast::<libc::ucontext_t>())
     };
     if !handled {
         // SAFETY: these are the arguments that the kernel passed.
@@ -102,17 +117,21 @@ unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
     if !regions::contain(pc) {
         return false;
     }
+    // Most code in these regions runs with the context of a live instance in r15. Functions that need
+    // none are also called straight from the host, and then r15 may hold anything.
     let vmctx = register(libc::REG_R15) as *const VmContext;
-    if vmctx.is_null() || !vmctx.is_aligned() {
+    let Some(thread) = Thread::here() else { return false };
+    if !thread.has_context(vmctx) {
         return false;
     }
-    // SAFETY: code in these regions only runs with the context of a live instance in r15: the entry
-    // trampolines, which put it there, live elsewhere. The instance keeps the module's code map and
-    // the thread's state alive.
-    let (map, thread) =
-        unsafe { ((*vmctx).module.cast::<CodeMap>().as_ref(), trap::thread_of(vmctx)) };
-    let Some(map) = map else { return false };
+    // SAFETY: the context is one of a live instance, which keeps the module's code map alive.
+    let Some(map) = (unsafe { (*vmctx).module.cast::<CodeMap>().as_ref() }) else { return false };
     let Some(offset) = map.offset_of(pc) else { return false };
+    // Such a function faults only where the stack ends, and for a guest there is always some left:
+    // this is the host's own overflow.
+    if map.is_plain_at(offset) {
+        return false;
+    }
     let code = match (map.trap_at(offset), fault) {
         (Some(site), _) => site.code,
         // A frame that reached past the end of the stack before its check, or without one.

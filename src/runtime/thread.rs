@@ -2,6 +2,7 @@
 //! the trap on its way out, and a stack for signal handlers.
 
 use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -9,7 +10,7 @@ use std::ptr;
 use std::rc::Rc;
 
 use super::signals;
-use crate::compile::abi::ThreadState;
+use crate::compile::abi::{ThreadState, VmContext};
 use crate::error::TrapCode;
 
 /// What is left of a thread's stack for host functions and for the runtime when wasm has used up
@@ -19,6 +20,15 @@ const HOST_RESERVE: usize = 256 << 10;
 const SIGNAL_STACK: usize = 64 << 10;
 /// How many activations a backtrace holds.
 const MAX_FRAMES: usize = 64;
+
+/// The most stack that guests use on one thread, however large its stack is.
+const MAX_GUEST_STACK: usize = 64 << 20;
+
+thread_local! {
+    /// The calling thread's state, for signal handlers: constant at the beginning and without a
+    /// destructor, so that reading it does nothing else.
+    static HERE: Cell<*const Thread> = const { Cell::new(ptr::null()) };
+}
 
 /// A thread's state. Compiled code sees the first field.
 #[repr(C)]
@@ -31,6 +41,8 @@ pub(super) struct Thread {
     stack: Range<usize>,
     /// Written by signal handlers, behind Rust's back.
     trap: UnsafeCell<TrapRecord>,
+    /// The contexts of the thread's live instances: what r15 may hold in a guest.
+    contexts: UnsafeCell<BTreeSet<usize>>,
     /// What a host function left when it failed, on its way out through the guest.
     pub failure: Cell<Option<Failure>>,
 }
@@ -85,7 +97,7 @@ impl Thread {
         thread_local! {
             static CURRENT: OnceCell<(Rc<Thread>, Option<SignalStack>)> = const { OnceCell::new() };
         }
-        CURRENT.with(|current| {
+        let current = CURRENT.try_with(|current| {
             if let Some((thread, _)) = current.get() {
                 return Ok(thread.clone());
             }
@@ -93,9 +105,10 @@ impl Thread {
             signals::unblock()?;
             let stack = stack_bounds()?;
             let reserve = HOST_RESERVE.min(stack.len() / 2);
+            let lowest = (stack.start + reserve).max(stack.end.saturating_sub(MAX_GUEST_STACK));
             let thread = Rc::new(Thread {
                 state: UnsafeCell::new(ThreadState { entry_sp: 0 }),
-                stack_limit: stack.start + reserve,
+                stack_limit: lowest,
                 stack,
                 trap: UnsafeCell::new(TrapRecord {
                     code: TrapCode::Unreachable,
@@ -103,10 +116,39 @@ impl Thread {
                     count: 0,
                     cut: false,
                 }),
+                contexts: UnsafeCell::default(),
                 failure: Cell::new(None),
             });
+            HERE.set(Rc::as_ptr(&thread));
             Ok(current.get_or_init(|| (thread, signal_stack)).0.clone())
-        })
+        });
+        // Thread-local values are gone while a thread ends.
+        current.unwrap_or_else(|_| Err(io::Error::other("the thread is ending")))
+    }
+
+    /// The state of the calling thread, if it has one. Async-signal-safe.
+    pub fn here<'t>() -> Option<&'t Thread> {
+        // SAFETY: the pointer is reset before the thread's state goes, and only this thread sees it.
+        HERE.try_with(|here| unsafe { here.get().as_ref() }).ok().flatten()
+    }
+
+    /// Says that a context of this thread is in use.
+    pub fn add_context(&self, vmctx: *const VmContext) {
+        // SAFETY: only this thread changes the set, nowhere else but in `remove_context`, and its
+        // signal handler only looks into it when a guest has faulted, which these two are not.
+        unsafe { (*self.contexts.get()).insert(vmctx as usize) };
+    }
+
+    /// Says that a context is no longer in use.
+    pub fn remove_context(&self, vmctx: *const VmContext) {
+        // SAFETY: as for `add_context`.
+        unsafe { (*self.contexts.get()).remove(&(vmctx as usize)) };
+    }
+
+    /// Whether that is the address of a context in use. Async-signal-safe after a guest's fault.
+    pub fn has_context(&self, vmctx: *const VmContext) -> bool {
+        // SAFETY: as for `add_context`; looking up allocates nothing.
+        unsafe { (*self.contexts.get()).contains(&(vmctx as usize)) }
     }
 
     /// What compiled code reaches through its context.
@@ -131,6 +173,17 @@ impl Thread {
     /// Whether the address lies on the thread's stack.
     pub fn is_on_stack(&self, address: usize) -> bool {
         self.stack.contains(&address)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Fails only where thread-local values cannot be reached any more, by handlers either.
+        let _ = HERE.try_with(|here| {
+            if std::ptr::eq(here.get(), self) {
+                here.set(ptr::null());
+            }
+        });
     }
 }
 

@@ -113,7 +113,10 @@ impl Value {
 
 impl PartialEq for Value {
     fn eq(&self, other: &Value) -> bool {
-        self.ty() == other.ty() && self.to_raw() == other.to_raw()
+        match (self, other) {
+            (Value::FuncRef(Some(one)), Value::FuncRef(Some(other))) => one.is_same(other),
+            _ => self.ty() == other.ty() && self.to_raw() == other.to_raw(),
+        }
     }
 }
 
