@@ -523,3 +523,39 @@ fn wrong_hex_files_say_where() {
     files.add("wrong.hex", "zz");
     wasm_mini(&["compare", &module]).fails(MODULE, &["wrong.hex:1:1"]);
 }
+
+/// Runs the command in a shell, behind something that sets a limit.
+fn limited(limit: &str, tier: &str, wat: &str) -> Ran {
+    use std::io::Write as _;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(wat.as_bytes()).unwrap();
+    let binary = env!("CARGO_BIN_EXE_wasm-mini");
+    let command = format!("{limit} && exec {binary} run {} --tier {tier}", file.path().display());
+    let output = std::process::Command::new("sh").args(["-c", &command]).output().unwrap();
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_none_on_code() {
+    for tier in TIERS {
+        let wat = r#"(module (func (export "f") (result i32) (i32.const 6)))"#;
+        limited("ulimit -f 1000", tier, wat).prints("6\n");
+    }
+}
+
+#[test]
+fn endless_recursion_ends_on_a_stack_without_end() {
+    for tier in TIERS {
+        let wat = r#"(module (func $f (export "f") (result i32)
+            (i32.add (call $f) (i32.const 1))))"#;
+        let ran = limited("(ulimit -s unlimited || true) && ulimit -s unlimited", tier, wat);
+        // Where the hard limit forbids it, the shell says so.
+        if !ran.stderr.contains("ulimit") {
+            ran.fails(TRAP, &["call stack exhausted"]);
+        }
+    }
+}
