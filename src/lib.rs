@@ -34,6 +34,9 @@
 //! x86-64 Linux. The crate installs handlers for SIGSEGV, SIGBUS, SIGILL and SIGFPE when the first
 //! instance is made, and passes on every signal that is not a guest's. A library that installs its
 //! own later must do the same.
+//!
+//! Guests run on the stack of the thread that calls them, and know its bounds. A program that switches
+//! stacks must let each call into a guest end on the stack, and in the order, that it began.
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 

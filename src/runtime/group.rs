@@ -3,7 +3,7 @@
 //! Linked instances hold each other's addresses: an import's, a function reference in a shared
 //! table. So they form a *group*, which counts the handles to any of its members and frees all of
 //! them when the last handle goes. Linking two groups makes them one. Cycles among instances are
-//! therefore no leak.
+//! therefore no leak; a host function's closure that holds a handle to its own group is one.
 
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;

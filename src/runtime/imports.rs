@@ -83,6 +83,9 @@ impl Imports {
     /// panic goes on in the host function or the program that called the guest.
     ///
     /// A later definition of the same name replaces an earlier one.
+    ///
+    /// A closure that holds a handle to an instance which imports it keeps that instance alive for
+    /// ever; [`Caller::instance`] gives such a closure its instance without one.
     pub fn func<Kind>(
         &mut self,
         module: &str,

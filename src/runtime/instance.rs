@@ -105,7 +105,8 @@ impl Instance {
     /// # Errors
     ///
     /// An import is missing or of the wrong type, a segment does not fit, the start function
-    /// trapped, or the system refused memory.
+    /// trapped, or the system refused memory. In the second and third case, other instances' tables
+    /// may already refer to functions of the one that failed, which therefore lives as long as they.
     pub fn new(module: &Module, imports: &Imports) -> Result<Instance, LinkError> {
         signals::install().map_err(LinkError::Resources)?;
         let thread = Thread::current().map_err(LinkError::Resources)?;
