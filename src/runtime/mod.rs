@@ -16,6 +16,7 @@ mod instance;
 mod jit;
 mod memory;
 mod module;
+mod places;
 mod regions;
 mod signals;
 mod table;
