@@ -2,7 +2,6 @@
 //! the trap on its way out, and a stack for signal handlers.
 
 use std::cell::{Cell, OnceCell, UnsafeCell};
-use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -41,8 +40,8 @@ pub(super) struct Thread {
     stack: Range<usize>,
     /// Written by signal handlers, behind Rust's back.
     trap: UnsafeCell<TrapRecord>,
-    /// The contexts of the thread's live instances: what r15 may hold in a guest.
-    contexts: UnsafeCell<BTreeSet<usize>>,
+    /// The contexts of the thread's live instances, ascending: what r15 may hold in a guest.
+    contexts: UnsafeCell<Vec<usize>>,
     /// What a host function left when it failed, on its way out through the guest.
     pub failure: Cell<Option<Failure>>,
 }
@@ -136,19 +135,26 @@ impl Thread {
     pub fn add_context(&self, vmctx: *const VmContext) {
         // SAFETY: only this thread changes the set, nowhere else but in `remove_context`, and its
         // signal handler only looks into it when a guest has faulted, which these two are not.
-        unsafe { (*self.contexts.get()).insert(vmctx as usize) };
+        let contexts = unsafe { &mut *self.contexts.get() };
+        if let Err(place) = contexts.binary_search(&(vmctx as usize)) {
+            contexts.insert(place, vmctx as usize);
+        }
     }
 
     /// Says that a context is no longer in use.
     pub fn remove_context(&self, vmctx: *const VmContext) {
         // SAFETY: as for `add_context`.
-        unsafe { (*self.contexts.get()).remove(&(vmctx as usize)) };
+        let contexts = unsafe { &mut *self.contexts.get() };
+        if let Ok(place) = contexts.binary_search(&(vmctx as usize)) {
+            contexts.remove(place);
+        }
     }
 
     /// Whether that is the address of a context in use. Async-signal-safe after a guest's fault.
     pub fn has_context(&self, vmctx: *const VmContext) -> bool {
         // SAFETY: as for `add_context`; looking up allocates nothing.
-        unsafe { (*self.contexts.get()).contains(&(vmctx as usize)) }
+        let contexts = unsafe { &*self.contexts.get() };
+        contexts.binary_search(&(vmctx as usize)).is_ok()
     }
 
     /// What compiled code reaches through its context.
