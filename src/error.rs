@@ -370,7 +370,8 @@ impl fmt::Display for LinkError {
             }
             LinkError::Start(trap) => write!(f, "instantiation failed: {trap}"),
             LinkError::Table { elements, limit } => {
-                write!(f, "no room for a table of {elements} elements; the limit is {limit}")
+                write!(f, "no room for a table of {elements} elements")?;
+                write!(f, "; this engine allows {limit} (`Limits::table_elements`)")
             }
             LinkError::Resources(error) => write!(f, "no resources for an instance: {error}"),
         }

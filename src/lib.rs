@@ -59,11 +59,11 @@ pub use compile::Tier;
 #[cfg(feature = "listing")]
 pub use compile::listing;
 pub use error::{ArgumentError, Error, ExportError, Frame, LinkError, LoadError, Trap, TrapCode};
-pub use module::{FuncType, GlobalType, MemoryType, TableType, ValType};
+pub use module::{FuncType, GlobalType, Limits, MemoryType, TableType, ValType};
 pub use runtime::{
     AccessError, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef, Func, Global,
-    Imports, Instance, IntoHostFunc, IntoHostResult, Limits, Memory, Module, Table, Timings,
-    TypedFunc, Value, WasmFn, WasmResults, WasmTy, validate,
+    Imports, Instance, IntoHostFunc, IntoHostResult, Memory, Module, Table, Timings, TypedFunc,
+    Value, WasmFn, WasmResults, WasmTy, validate,
 };
 #[doc(hidden)]
 pub use runtime::{HostFunc, WithCaller};

@@ -188,7 +188,56 @@ fn the_last_owner_may_be_any_thread(tier: Tier) {
     }
 }
 
+/// Many functions of very different sizes, some of which call others.
+fn large_module() -> String {
+    let mut random = Random::new(11);
+    let mut text = String::from("(module");
+    for function in 0..3000 {
+        text += &format!("(func $f{function} (param i64) (result i64) (local.get 0)");
+        for _ in 0..random.below(if function % 500 == 0 { 4000 } else { 60 }) {
+            text += &format!("(i64.add (i64.const {}))", random.integer() as i64);
+        }
+        if function > 0 && random.below(4) == 0 {
+            text += &format!("(call $f{})", random.below(function));
+        }
+        text += ")";
+    }
+    text + r#"(func (export "f") (param i64) (result i64) (call $f2999 (local.get 0))))"#
+}
+
+fn code_does_not_depend_on_the_number_of_threads(tier: Tier) {
+    let binary = common::assemble(&large_module());
+    let [one, four] = [1, 4].map(|threads| {
+        let engine = Engine::builder().tier(tier).compile_threads(threads).build();
+        Module::with_engine(&engine.expect("an engine"), &binary).expect("a module")
+    });
+    for function in 0..=3000 {
+        assert_eq!(one.code(function), four.code(function), "function {function}");
+    }
+    let call = |module| instantiate(module).func::<fn(i64) -> i64>("f").expect("f")(5);
+    assert_eq!(call(&one).expect("no trap"), call(&four).expect("no trap"));
+}
+
+fn the_first_error_is_reported(tier: Tier) {
+    // Several functions are invalid; the first of them is in the middle of the module.
+    let text = large_module();
+    let (valid, rest) = text.split_at(text.find("(func $f1500 ").expect("the function"));
+    let invalid = common::assemble(&[valid, &rest.replace("i64.add", "i32.add")].concat());
+    let engine = |threads| {
+        let engine = Engine::builder().tier(tier).compile_threads(threads).build();
+        engine.expect("an engine")
+    };
+    let error = |threads| Module::with_engine(&engine(threads), &invalid).unwrap_err().to_string();
+    let expected = error(1);
+    assert!(expected.contains("type mismatch"), "{expected}");
+    for _ in 0..5 {
+        assert_eq!(error(4), expected);
+    }
+}
+
 on_each_tier!(
+    code_does_not_depend_on_the_number_of_threads,
+    the_first_error_is_reported,
     one_module_on_all_threads,
     a_module_moves_to_the_thread_that_uses_it,
     modules_are_compiled_on_all_threads,

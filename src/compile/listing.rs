@@ -12,7 +12,7 @@ use wasmparser::Operator;
 use super::abi::Layout;
 use super::{Backend, CompileOptions, CompiledCode, CpuFeatures, OperatorStart, Tier, Worker};
 use crate::error::LoadError;
-use crate::module::{self, ModuleInfo, Validation, operator_name};
+use crate::module::{self, Limits, ModuleInfo, Validation, operator_name};
 
 /// What one tier makes of a module's functions.
 ///
@@ -75,7 +75,7 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut worker = Worker::default();
     let binary = module::binary(input.as_ref())?;
-    let mut loaded = module::load(&binary)?;
+    let mut loaded = module::load(&binary, &Limits::default())?;
     // Any numbers do: nothing that is listed runs.
     loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
     let layout = Layout::of(&loaded.info);
@@ -112,7 +112,7 @@ pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut compiler = super::cranelift::Compiler::new(isa, options);
     let binary = module::binary(input.as_ref())?;
-    let mut loaded = module::load(&binary)?;
+    let mut loaded = module::load(&binary, &Limits::default())?;
     // Any numbers do: nothing that is listed runs.
     loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
     let layout = Layout::of(&loaded.info);

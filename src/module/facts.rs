@@ -108,6 +108,12 @@ impl<'a> ValidBody<'a> {
 }
 
 impl<'a> Body<'a> {
+    /// The size of the body in bytes.
+    pub fn len(&self) -> usize {
+        let range = self.body.range();
+        (range.end - range.start) as usize
+    }
+
     /// Validates the body and leaves its facts in `validation`.
     pub fn validate(self, validation: &mut Validation) -> Result<ValidBody<'a>, LoadError> {
         let Validation { allocations, facts } = validation;

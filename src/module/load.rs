@@ -10,6 +10,7 @@ use wasmparser::{
     Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
+use super::limits::{Limits, check};
 use super::{
     ConstExpr, DataSegment, ElementSegment, Export, ExportKind, FuncType, GlobalType, Import,
     ImportType, MemoryType, ModuleInfo, SegmentMode, TableType, ValType,
@@ -72,12 +73,15 @@ fn not_a_module(input: &[u8]) -> LoadError {
 }
 
 /// Parses and validates everything but the function bodies.
-pub(crate) fn load(binary: &[u8]) -> Result<Loaded<'_>, LoadError> {
+pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, LoadError> {
+    let what = "the size of the module in bytes (`Limits::module_bytes`)";
+    check(what, binary.len() as u64, limits.module_bytes)?;
     let mut validator = Validator::new_with_features(FEATURES);
     let mut info = ModuleInfo::default();
     let mut bodies = Vec::new();
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload.map_err(invalid)?;
+        check_counts(&payload, &info, limits)?;
         if let ValidPayload::Func(to_validate, body) =
             validator.payload(&payload).map_err(invalid)?
         {
@@ -87,8 +91,70 @@ pub(crate) fn load(binary: &[u8]) -> Result<Loaded<'_>, LoadError> {
         }
         section(payload, &mut info)?;
     }
+    // Those that were all imported have met no section of their own.
+    check_spaces(&info, [0; 4], limits)?;
     info.escaping = escaping(&info);
     Ok(Loaded { info, bodies })
+}
+
+/// Refuses a section that holds too much, before it is read.
+fn check_counts(
+    payload: &Payload<'_>,
+    info: &ModuleInfo,
+    limits: &Limits,
+) -> Result<(), LoadError> {
+    let (what, count, limit) = match payload {
+        Payload::FunctionSection(reader) => {
+            return check_spaces(info, [reader.count(), 0, 0, 0], limits);
+        }
+        Payload::TableSection(reader) => {
+            return check_spaces(info, [0, reader.count(), 0, 0], limits);
+        }
+        Payload::MemorySection(reader) => {
+            return check_spaces(info, [0, 0, reader.count(), 0], limits);
+        }
+        Payload::GlobalSection(reader) => {
+            return check_spaces(info, [0, 0, 0, reader.count()], limits);
+        }
+        Payload::TypeSection(reader) => {
+            ("the number of types (`Limits::types`)", reader.count(), limits.types)
+        }
+        Payload::ImportSection(reader) => {
+            ("the number of imports (`Limits::imports`)", reader.count(), limits.imports)
+        }
+        Payload::ExportSection(reader) => {
+            ("the number of exports (`Limits::exports`)", reader.count(), limits.exports)
+        }
+        Payload::ElementSection(reader) => {
+            let what = "the number of element segments (`Limits::element_segments`)";
+            (what, reader.count(), limits.element_segments)
+        }
+        Payload::DataSection(reader) => {
+            let what = "the number of data segments (`Limits::data_segments`)";
+            (what, reader.count(), limits.data_segments)
+        }
+        Payload::CodeSectionEntry(body) => {
+            let what = "the size of a function's body in bytes (`Limits::function_bytes`)";
+            (what, (body.range().end - body.range().start) as u32, limits.function_bytes)
+        }
+        _ => return Ok(()),
+    };
+    check(what, count, limit)
+}
+
+/// Refuses index spaces that are too large with so many more functions, tables, memories and
+/// globals.
+fn check_spaces(info: &ModuleInfo, more: [u32; 4], limits: &Limits) -> Result<(), LoadError> {
+    let spaces = [
+        ("the number of functions (`Limits::functions`)", info.functions.len(), limits.functions),
+        ("the number of tables (`Limits::tables`)", info.tables.len(), limits.tables),
+        ("the number of memories (`Limits::memories`)", info.memories.len(), limits.memories),
+        ("the number of globals (`Limits::globals`)", info.globals.len(), limits.globals),
+    ];
+    for ((what, have, limit), more) in spaces.into_iter().zip(more) {
+        check(what, have as u64 + u64::from(more), limit)?;
+    }
+    Ok(())
 }
 
 /// Takes from one validated section what the rest of the crate needs.

@@ -6,6 +6,7 @@
 //! [`Body::validate`](load::Body::validate) makes.
 
 mod facts;
+mod limits;
 mod load;
 mod names;
 mod types;
@@ -13,9 +14,11 @@ mod types;
 use std::sync::Arc;
 
 pub(crate) use facts::{Facts, ValidBody, Validation};
+pub use limits::Limits;
+pub(crate) use limits::check as check_limit;
 #[cfg(feature = "listing")]
 pub(crate) use load::invalid;
-pub(crate) use load::{binary, load};
+pub(crate) use load::{Body, binary, load};
 pub(crate) use names::operator_name;
 pub use types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 

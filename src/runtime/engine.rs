@@ -1,35 +1,21 @@
-//! Policy and what modules share: the tier, the memory for code, and workers that are used again.
+//! Policy and what modules share: the tier, limits, the memory for code, and workers that are used
+//! again.
 
 use std::fmt;
 use std::io;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
 use super::code::{CodeRegion, Draft};
 use super::trampolines;
 use crate::compile::{Backend, CompileOptions, CpuFeatures, Tier, Worker};
+use crate::module::Limits;
 
 /// How much address space a region for code reserves. Nothing of it is memory until it is used.
 const REGION: usize = 256 << 20;
 /// How many idle workers an engine keeps.
 const IDLE_WORKERS: usize = 8;
-
-/// How much a guest may ask for. Modules are also bounded by what wasmparser accepts: 1,000,000
-/// functions of 7,654,321 bytes and 50,000 locals each, 1,000 parameters and results, 100 tables and
-/// memories, and 10,000,000 elements in a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Limits {
-    /// The most pages of 64 KiB in a memory; 65,536 by default, the specification's limit.
-    pub memory_pages: u32,
-    /// The most elements in a table; 10,000,000 by default.
-    pub table_elements: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { memory_pages: 1 << 16, table_elements: 10_000_000 }
-    }
-}
 
 /// How modules are compiled, and the memory that their code lives in.
 ///
@@ -53,6 +39,9 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     timings: bool,
     limits: Limits,
+    /// 0 for as many as there are processors.
+    compile_threads: usize,
+    processors: OnceLock<usize>,
     backend: Backend,
     regions: Mutex<Vec<Arc<CodeRegion>>>,
     workers: Mutex<Vec<Worker>>,
@@ -75,6 +64,7 @@ impl Engine {
             tier: Tier::default(),
             timings: false,
             limits: Limits::default(),
+            compile_threads: 0,
             cpu: CpuFeatures::detect(),
         }
     }
@@ -100,8 +90,20 @@ impl Engine {
         self.0.backend.tier()
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        self.0.limits
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// How many threads may compile a large module.
+    pub(super) fn compile_threads(&self) -> usize {
+        match self.0.compile_threads {
+            // Asking reads files.
+            0 => *self
+                .0
+                .processors
+                .get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get)),
+            threads => threads,
+        }
     }
 
     pub(super) fn collects_timings(&self) -> bool {
@@ -154,6 +156,7 @@ pub struct EngineBuilder {
     tier: Tier,
     timings: bool,
     limits: Limits,
+    compile_threads: usize,
     cpu: CpuFeatures,
 }
 
@@ -173,9 +176,16 @@ impl EngineBuilder {
         self
     }
 
-    /// How much a guest may ask for.
+    /// How large modules may be, and how much their guests may ask for.
     pub fn limits(mut self, limits: Limits) -> EngineBuilder {
         self.limits = limits;
+        self
+    }
+
+    /// How many threads compile a large module, the caller's among them; small ones never leave it.
+    /// 0, the default, means as many as there are processors. What comes out is the same.
+    pub fn compile_threads(mut self, threads: usize) -> EngineBuilder {
+        self.compile_threads = threads;
         self
     }
 
@@ -191,7 +201,7 @@ impl EngineBuilder {
     ///
     /// As for [`Engine::new`].
     pub fn build(self) -> io::Result<Engine> {
-        let EngineBuilder { tier, timings, limits, cpu } = self;
+        let EngineBuilder { tier, timings, limits, compile_threads, cpu } = self;
         let refused = |why| io::Error::new(io::ErrorKind::Unsupported, why);
         let options = CompileOptions { cpu, record_operators: false };
         let backend = Backend::new(tier, options).map_err(refused)?;
@@ -205,6 +215,8 @@ impl EngineBuilder {
         Ok(Engine(Arc::new(Inner {
             timings,
             limits,
+            compile_threads,
+            processors: OnceLock::new(),
             backend,
             regions: Mutex::default(),
             workers: Mutex::default(),

@@ -5,6 +5,7 @@
 //! its module. Functions are declared without names: nothing is ever looked up in the process.
 
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cranelift_codegen::binemit::Reloc;
@@ -12,8 +13,9 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
 use cranelift_module::{FuncId, Module, ModuleReloc, ModuleRelocTarget, ModuleResult};
 
+use super::bodies::Compiled;
 use super::code::Draft;
-use crate::compile::{CompiledCode, FUNCTION_ALIGNMENT};
+use crate::compile::FUNCTION_ALIGNMENT;
 use crate::error::LoadError;
 use crate::module::ModuleInfo;
 
@@ -52,7 +54,7 @@ impl JITMemoryProvider for DraftProvider {
 pub(super) fn link(
     isa: OwnedTargetIsa,
     info: &ModuleInfo,
-    code: &CompiledCode,
+    code: &mut Compiled,
     mut draft: Draft,
 ) -> Result<Draft, LoadError> {
     // Padding between functions must not run.
@@ -76,8 +78,16 @@ pub(super) fn link(
         ids.push(module.declare_anonymous_function(&signature).map_err(failed)?);
     }
     let mut relocations = code.relocations.as_slice();
+    let mut chunks = mem::take(&mut code.chunks).into_iter();
+    // The current chunk, and where it starts.
+    let (mut chunk, mut chunk_start) = (Vec::new(), 0);
     for (function, id) in code.functions.iter().zip(&ids) {
-        let range = function.code.start as usize..function.code.end as usize;
+        while function.code.end as usize > chunk_start + chunk.len() {
+            chunk_start = (chunk_start + chunk.len()).next_multiple_of(FUNCTION_ALIGNMENT);
+            chunk = chunks.next().expect("each function lies in a chunk");
+        }
+        let start = function.code.start as usize - chunk_start;
+        let range = start..start + function.code.len();
         let count = relocations.partition_point(|relocation| relocation.offset < function.code.end);
         let (own, rest) = relocations.split_at(count);
         relocations = rest;
@@ -90,7 +100,7 @@ pub(super) fn link(
                 addend: -4,
             })
             .collect();
-        let bytes = &code.bytes[range];
+        let bytes = &chunk[range];
         module
             .define_function_bytes(*id, FUNCTION_ALIGNMENT as u64, bytes, &own)
             .map_err(failed)?;

@@ -27,9 +27,12 @@ impl LinearMemory {
     /// Reserves a memory and makes its first pages accessible, all zero. It grows to at most
     /// `limit` pages, or to the type's own maximum if that is less.
     pub fn new(ty: MemoryType, limit: u32) -> io::Result<LinearMemory> {
-        let max = ty.max.unwrap_or(MAX_PAGES).min(limit);
+        let max = ty.max.unwrap_or(MAX_PAGES).min(MAX_PAGES).min(limit);
         if ty.min > max {
-            let message = format!("a memory of {} pages; the limit is {limit}", ty.min);
+            let asked = ty.min;
+            let message = format!(
+                "a memory of {asked} pages; this engine allows {limit} (`Limits::memory_pages`)"
+            );
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, message));
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;

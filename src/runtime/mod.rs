@@ -2,6 +2,7 @@
 //!
 //! All `unsafe` of the library is here, in the files that ARCHITECTURE.md names.
 
+mod bodies;
 mod builtins;
 mod code;
 mod code_map;
@@ -27,7 +28,7 @@ mod type_ids;
 mod typed;
 mod value;
 
-pub use engine::{Engine, EngineBuilder, Limits};
+pub use engine::{Engine, EngineBuilder};
 pub use externs::{AccessError, Extern, Global, Memory, Table};
 pub use func::Func;
 pub use host::{Caller, HostFunc, IntoHostFunc, IntoHostResult, WithCaller};

@@ -1,21 +1,20 @@
 //! A compiled module: from bytes through both compilers' common road to code that runs.
 
 use std::fmt;
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bodies::{self, Compiled, Foreign};
 use super::code::CodeMemory;
 use super::code_map::CodeMap;
 use super::engine::Engine;
 use super::type_ids::TypeIds;
 use crate::compile::abi::Layout;
-use crate::compile::{CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, Tier};
+use crate::compile::{CompiledFunction, FUNCTION_ALIGNMENT, Tier};
 use crate::error::LoadError;
-use crate::module::{self, Facts, FuncType, ModuleInfo, ValidBody};
-
-/// The most machine code that a module may have: offsets and distances stay within 31 bits.
-const MAX_CODE: usize = 1 << 30;
+use crate::module::{self, FuncType, Limits, ModuleInfo};
 
 /// A validated and compiled module.
 ///
@@ -44,7 +43,8 @@ pub(super) struct Inner {
     timings: Option<Timings>,
 }
 
-/// How long the phases of making a module took.
+/// How long the phases of making a module took. Where several threads compiled it, the times of
+/// `validate` and `compile` are the sums of theirs.
 ///
 /// Operating-system noise included: take the least of several runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,12 +60,6 @@ pub struct Timings {
     pub link: Duration,
     /// Making it executable.
     pub publish: Duration,
-}
-
-/// Machine code for one function that no tier made.
-struct Foreign<'a> {
-    function: u32,
-    code: &'a [u8],
 }
 
 impl Module {
@@ -121,7 +115,7 @@ impl Module {
     ) -> Result<Module, LoadError> {
         let mut clock = Clock::new(engine.collects_timings());
         let binary = module::binary(input)?;
-        let loaded = module::load(&binary)?;
+        let loaded = module::load(&binary, engine.limits())?;
         let mut info = loaded.info;
         let type_ids = TypeIds::intern(&info.types);
         info.type_ids = type_ids.ids().to_vec();
@@ -135,49 +129,17 @@ impl Module {
         }
         clock.lap(|timings| &mut timings.parse);
 
-        let mut code = CompiledCode::default();
-        code.functions.reserve(loaded.bodies.len());
-        let mut plain = Vec::with_capacity(loaded.bodies.len());
-        let mut foreign_range = 0..0;
-        let mut tiers = Vec::with_capacity(loaded.bodies.len());
-        let mut worker = engine.worker();
-        for body in loaded.bodies {
-            let body = body.validate(&mut worker.validation)?;
-            clock.lap(|timings| &mut timings.validate);
-            let sites = code.traps.len() + code.calls.len();
-            match &foreign {
-                Some(foreign) if foreign.function == body.function => {
-                    foreign_range = foreign.append_to(&mut code);
-                    plain.push(false);
-                    tiers.push(None);
-                }
-                _ => {
-                    let tier =
-                        worker.compile(engine.backend(), &info, &layout, &body, &mut code)?;
-                    tiers.push(Some(tier));
-                    let alone = sites == code.traps.len() + code.calls.len()
-                        && code.functions.last().is_some_and(|function| !function.reads_context);
-                    plain.push(alone && is_plain(&body, &worker.validation.facts));
-                }
-            }
-            clock.lap(|timings| &mut timings.compile);
-            if code.bytes.len() > MAX_CODE {
-                let actual = code.bytes.len() as u64;
-                let what = "the size of the machine code, in bytes,";
-                return Err(LoadError::Limit { what, actual, limit: MAX_CODE as u64 });
-            }
-        }
-        engine.retire(worker);
-
-        let memory = link(engine, &info, &code, &mut clock)?;
+        let mut code =
+            bodies::compile(engine, &info, &layout, loaded.bodies, foreign.as_ref(), &mut clock)?;
+        let memory = link(engine, &info, &mut code, &mut clock)?;
         let map = CodeMap {
             code: memory,
             functions: code.functions,
             traps: code.traps,
             calls: code.calls,
-            plain,
-            tiers,
-            foreign: foreign_range,
+            plain: code.plain,
+            tiers: code.tiers,
+            foreign: code.foreign,
         };
         Ok(Module(Arc::new(Inner {
             info,
@@ -240,14 +202,6 @@ impl fmt::Debug for Module {
     }
 }
 
-/// Whether a function that has no trap site and does not read its context can be called like any other
-/// function of that type: it ends soon, calls nobody, and its frame is small.
-fn is_plain(body: &ValidBody<'_>, facts: &Facts) -> bool {
-    // No more values than operators, and no slot larger than 16 bytes: a frame of some KiB at most.
-    let small = body.len() <= 256 && facts.locals.len() <= 64;
-    small && !facts.makes_calls && !facts.has_loops
-}
-
 /// A function that a module exports.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportedFunction<'m> {
@@ -289,37 +243,20 @@ impl<'m> ExportedFunction<'m> {
 pub fn validate(input: impl AsRef<[u8]>) -> Result<(), LoadError> {
     let binary = module::binary(input.as_ref())?;
     let mut validation = module::Validation::default();
-    for body in module::load(&binary)?.bodies {
+    for body in module::load(&binary, &Limits::default())?.bodies {
         body.validate(&mut validation)?;
     }
     Ok(())
-}
-
-impl Foreign<'_> {
-    fn append_to(&self, out: &mut CompiledCode) -> Range<u32> {
-        out.bytes.resize(out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT), 0xcc);
-        let start = out.bytes.len() as u32;
-        out.bytes.extend_from_slice(self.code);
-        let code = start..out.bytes.len() as u32;
-        let function = CompiledFunction {
-            function: self.function,
-            code: code.clone(),
-            frameless: true,
-            reads_context: true,
-        };
-        out.functions.push(function);
-        code
-    }
 }
 
 /// Places the code in executable memory and connects its calls.
 fn link(
     engine: &Engine,
     info: &ModuleInfo,
-    code: &CompiledCode,
+    code: &mut Compiled,
     clock: &mut Clock,
 ) -> Result<CodeMemory, LoadError> {
-    let mut draft = engine.allocate_code(code.bytes.len()).map_err(LoadError::CodeMemory)?;
+    let mut draft = engine.allocate_code(code.len()).map_err(LoadError::CodeMemory)?;
     match engine.tier() {
         #[cfg(feature = "cranelift")]
         Tier::Cranelift => {
@@ -327,7 +264,15 @@ fn link(
         }
         _ => {
             let bytes = draft.bytes_mut();
-            bytes.copy_from_slice(&code.bytes);
+            let mut end = 0_usize;
+            // What is copied is freed at once: a large module's code is not held twice.
+            for chunk in mem::take(&mut code.chunks) {
+                let start = end.next_multiple_of(FUNCTION_ALIGNMENT);
+                // Padding must not run.
+                bytes[end..start].fill(0xcc);
+                end = start + chunk.len();
+                bytes[start..end].copy_from_slice(&chunk);
+            }
             for relocation in &code.relocations {
                 let defined = (relocation.function - info.imported_functions) as usize;
                 let at = relocation.offset as usize;
@@ -344,22 +289,36 @@ fn link(
 }
 
 /// Adds up the time of each phase, or does nothing.
-struct Clock {
+pub(super) struct Clock {
     last: Option<Instant>,
     timings: Option<Timings>,
 }
 
 impl Clock {
-    fn new(on: bool) -> Clock {
+    pub fn new(on: bool) -> Clock {
         Clock { last: on.then(Instant::now), timings: on.then(Timings::default) }
     }
 
     /// Counts the time since the last lap for a phase.
-    fn lap(&mut self, phase: impl FnOnce(&mut Timings) -> &mut Duration) {
+    pub fn lap(&mut self, phase: impl FnOnce(&mut Timings) -> &mut Duration) {
         if let (Some(last), Some(timings)) = (&mut self.last, &mut self.timings) {
             let now = Instant::now();
             *phase(timings) += now - *last;
             *last = now;
         }
+    }
+
+    /// Counts what another clock has counted, and nothing for the time since the last lap.
+    pub fn add(&mut self, other: Option<Timings>) {
+        if let (Some(last), Some(timings), Some(other)) = (&mut self.last, &mut self.timings, other)
+        {
+            timings.validate += other.validate;
+            timings.compile += other.compile;
+            *last = Instant::now();
+        }
+    }
+
+    pub fn timings(&self) -> Option<Timings> {
+        self.timings
     }
 }

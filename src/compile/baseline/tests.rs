@@ -8,7 +8,7 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
 use super::super::{CompileOptions, CompiledCode, CpuFeatures};
 use super::Compiler;
 use crate::error::{LoadError, TrapCode};
-use crate::module::{Validation, load};
+use crate::module::{Limits, Validation, load};
 
 /// What this tier makes of a processor that has everything.
 const MODERN: CpuFeatures =
@@ -16,7 +16,7 @@ const MODERN: CpuFeatures =
 
 fn try_compile(wat: &str, cpu: CpuFeatures) -> Result<CompiledCode, LoadError> {
     let binary = wat::parse_str(wat).expect("the test's text is well-formed");
-    let loaded = load(&binary)?;
+    let loaded = load(&binary, &Limits::default())?;
     let mut compiler = Compiler::new(CompileOptions { cpu, record_operators: true });
     let mut validation = Validation::default();
     let mut code = CompiledCode::default();

@@ -9,7 +9,7 @@ use super::{Compiler, isa};
 use crate::compile::abi::Layout;
 use crate::compile::{CompileOptions, CompiledCode, CpuFeatures};
 use crate::error::{LoadError, TrapCode};
-use crate::module::{self, ModuleInfo, Validation};
+use crate::module::{self, Limits, ModuleInfo, Validation};
 
 fn compiler(cpu: CpuFeatures) -> Compiler {
     let options = CompileOptions { cpu, record_operators: true };
@@ -27,7 +27,7 @@ fn with_bodies(
     ) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
     let binary = wat::parse_str(text).expect("a module");
-    let mut loaded = module::load(&binary).expect("a module");
+    let mut loaded = module::load(&binary, &Limits::default()).expect("a module");
     // As if every type were interned in its order.
     loaded.info.type_ids = (1..=loaded.info.types.len() as u32).collect();
     let layout = Layout::of(&loaded.info);

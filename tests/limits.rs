@@ -1,0 +1,211 @@
+//! Limits: each holds exactly, and the error of each names it.
+
+mod common;
+
+use common::process::in_own_process;
+use common::{assemble, engine, on_each_tier};
+use wasm_mini::{Engine, Imports, Instance, Limits, LinkError, LoadError, Module, Tier, Value};
+
+fn with(tier: Tier, change: impl FnOnce(&mut Limits)) -> Engine {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    Engine::builder().tier(tier).limits(limits).build().expect("an engine")
+}
+
+/// The module loads with the limit at `actual` and not with one less, and the error says so.
+fn holds(tier: Tier, name: &str, actual: u32, text: &str, set: fn(&mut Limits, u32)) {
+    let binary = assemble(text);
+    Module::with_engine(&with(tier, |limits| set(limits, actual)), &binary)
+        .unwrap_or_else(|error| panic!("{name} = {actual}: {error}"));
+    let error = Module::with_engine(&with(tier, |limits| set(limits, actual - 1)), &binary)
+        .expect_err("one too many");
+    let LoadError::Limit { what, actual: found, limit } = error else { panic!("{error}") };
+    assert_eq!((found, limit), (u64::from(actual), u64::from(actual) - 1), "{what}");
+    assert!(what.contains(&format!("`Limits::{name}`")), "{what} should name {name}");
+}
+
+fn limits_of_a_module(tier: Tier) {
+    let check = |name, actual, text, set| holds(tier, name, actual, text, set);
+    check("types", 2, "(module (type (func)) (type (func (param i32))))", |l, n| l.types = n);
+    let imports = r#"(module (import "" "a" (func)) (import "" "b" (global i32)))"#;
+    check("imports", 2, imports, |l, n| l.imports = n);
+    let functions = r#"(module (import "" "a" (func)) (func) (func))"#;
+    check("functions", 3, functions, |l, n| l.functions = n);
+    let imported = r#"(module (import "" "a" (func)) (import "" "b" (func)))"#;
+    check("functions", 2, imported, |l, n| l.functions = n);
+    let tables = r#"(module (import "" "t" (table 1 funcref)) (table 1 externref))"#;
+    check("tables", 2, tables, |l, n| l.tables = n);
+    check("memories", 1, "(module (memory 1))", |l, n| l.memories = n);
+    let globals = r#"(module (import "" "g" (global i32)) (global i64 (i64.const 1)))"#;
+    check("globals", 2, globals, |l, n| l.globals = n);
+    let exports = r#"(module (func (export "a") (export "b")))"#;
+    check("exports", 2, exports, |l, n| l.exports = n);
+    let elements = "(module (func $f) (elem func $f) (elem func $f) (elem func))";
+    check("element_segments", 3, elements, |l, n| l.element_segments = n);
+    let data = r#"(module (memory 1) (data "a") (data (i32.const 0) "b"))"#;
+    check("data_segments", 2, data, |l, n| l.data_segments = n);
+    // No local declarations, two operators, `end`.
+    check("function_bytes", 4, "(module (func nop nop))", |l, n| l.function_bytes = n);
+    let locals = "(module (func (param i32 i64) (local f32 f64)))";
+    check("function_locals", 4, locals, |l, n| l.function_locals = n);
+    let size = assemble("(module (func nop))").len() as u32;
+    check("module_bytes", size, "(module (func nop))", |l, n| l.module_bytes = u64::from(n));
+}
+
+fn machine_code(tier: Tier) {
+    let text = "(module (func (param i32) (result i32) (i32.mul (local.get 0) (i32.const 77))))";
+    let module = Module::with_engine(engine(tier), text).expect("a module");
+    let bytes = module.code(0).expect("code").len() as u32;
+    holds(tier, "code_bytes", bytes, text, |limits, bytes| limits.code_bytes = bytes);
+}
+
+fn raised_beyond_what_there_is(tier: Tier) {
+    // The specification's bound of a memory stays, whatever the limit says.
+    let engine = with(tier, |limits| {
+        limits.memory_pages = u32::MAX;
+        limits.function_locals = u32::MAX;
+        limits.code_bytes = u32::MAX;
+    });
+    let module = Module::with_engine(
+        &engine,
+        r#"(module (memory (export "m") 0) (func (export "grow") (param i32) (result i32)
+            (memory.grow (local.get 0))))"#,
+    );
+    let instance =
+        Instance::new(&module.expect("a module"), &Imports::none()).expect("an instance");
+    let grow = instance.func::<fn(u32) -> i32>("grow").expect("grow");
+    assert_eq!(grow(65_537).expect("no trap"), -1);
+    assert_eq!(grow(u32::MAX).expect("no trap"), -1);
+    assert_eq!(grow(1).expect("no trap"), 0);
+}
+
+fn growth_ends_at_the_limit(tier: Tier) {
+    let engine = with(tier, |limits| {
+        limits.memory_pages = 5;
+        limits.table_elements = 7;
+    });
+    let module = Module::with_engine(
+        &engine,
+        r#"(module (memory (export "memory") 1 6) (table (export "table") 2 9 externref)
+            (func (export "memory.grow") (param i32) (result i32) (memory.grow (local.get 0)))
+            (func (export "memory.size") (result i32) memory.size)
+            (func (export "table.grow") (param i32) (result i32)
+                (table.grow (ref.null extern) (local.get 0)))
+            (func (export "table.size") (result i32) table.size))"#,
+    );
+    let instance =
+        Instance::new(&module.expect("a module"), &Imports::none()).expect("an instance");
+    for (kind, first, limit) in [("memory", 1, 5), ("table", 2, 7)] {
+        let grow = instance.func::<fn(i32) -> i32>(&format!("{kind}.grow")).expect("grow");
+        let size = instance.func::<fn() -> i32>(&format!("{kind}.size")).expect("size");
+        assert_eq!(grow(limit).expect("no trap"), -1, "{kind} past the limit at once");
+        assert_eq!(grow(-1).expect("no trap"), -1, "{kind} by 4 Gi");
+        assert_eq!(grow(limit - first).expect("no trap"), first, "{kind} to the limit");
+        assert_eq!(grow(0).expect("no trap"), limit, "{kind} by nothing");
+        assert_eq!(grow(1).expect("no trap"), -1, "{kind} by one more");
+        assert_eq!(size().expect("no trap"), limit);
+    }
+    let memory = instance.memory("memory").expect("memory");
+    let table = instance.table("table").expect("table");
+    assert!(memory.grow(1).is_err() && table.grow(1, &Value::ExternRef(None)).is_err());
+    assert_eq!((memory.pages(), table.size()), (5, 7));
+}
+
+fn minimum_beyond_the_limit(tier: Tier) {
+    let engine = with(tier, |limits| {
+        limits.memory_pages = 16;
+        limits.table_elements = 100;
+    });
+    let refused = |text| {
+        let module = Module::with_engine(&engine, text).expect("a module");
+        Instance::new(&module, &Imports::none()).expect_err("too much")
+    };
+    let error = refused("(module (memory 17))");
+    assert!(matches!(error, LinkError::Resources(_)), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("17") && text.contains("16") && text.contains("memory_pages"), "{text}");
+    let error = refused("(module (table 101 funcref))");
+    assert!(matches!(error, LinkError::Table { elements: 101, limit: 100 }), "{error:?}");
+    assert!(error.to_string().contains("table_elements"), "{error}");
+}
+
+/// The largest that the specification and the limits allow: made, or refused with an error.
+fn largest_minimums(tier: Tier) {
+    let make = |text: &str| {
+        let module = Module::with_engine(engine(tier), text).expect("a module");
+        Instance::new(&module, &Imports::none())
+    };
+    // 4 GiB, of which two pages are touched.
+    let memory = r#"(module (memory (export "memory") 65536)
+        (func (export "last") (result i32)
+            (i32.store8 (i32.const -1) (i32.const 7)) (i32.load8_u (i32.const -1))))"#;
+    match make(memory) {
+        Ok(instance) => {
+            let last = instance.func::<fn() -> i32>("last").expect("last");
+            assert_eq!(last().expect("no trap"), 7);
+            assert_eq!(instance.memory("memory").expect("memory").size(), 4 << 30);
+        }
+        Err(error) => assert!(matches!(error, LinkError::Resources(_)), "{error:?}"),
+    }
+    let table = r#"(module (table $t (export "table") 10000000 funcref) (elem declare func $f)
+        (func $f (export "f") (result i32)
+            (table.set $t (i32.const 9999999) (ref.func $f))
+            (ref.is_null (table.get $t (i32.const 9999998)))))"#;
+    match make(table) {
+        Ok(instance) => {
+            let f = instance.func::<fn() -> i32>("f").expect("f");
+            assert_eq!(f().expect("no trap"), 1);
+            assert_eq!(instance.table("table").expect("table").size(), 10_000_000);
+        }
+        Err(error) => assert!(matches!(error, LinkError::Resources(_)), "{error:?}"),
+    }
+}
+
+/// With little address space: errors, and afterwards all goes on.
+fn no_address_space(tier: Tier) {
+    let test = format!("{tier}::no_address_space");
+    let scenario = || {
+        let small = Module::with_engine(engine(tier), r#"(module (func (export "f")))"#);
+        let small = small.expect("a module");
+        let large = Module::with_engine(engine(tier), "(module (memory 1))").expect("a module");
+        let table = "(module (table 10000000 funcref) (table 10000000 externref))";
+        let table = Module::with_engine(engine(tier), table).expect("a module");
+        let grows = r#"(module (memory (export "m") 0) (func (export "grow") (param i32) (result i32)
+            (memory.grow (local.get 0))))"#;
+        let grows = Module::with_engine(engine(tier), grows).expect("a module");
+        let grows = Instance::new(&grows, &Imports::none()).expect("an instance");
+        // 64 MiB more than there is.
+        let status = std::fs::read_to_string("/proc/self/statm").expect("statm");
+        let pages: u64 = status.split(' ').next().expect("a size").parse().expect("a number");
+        let limit = pages * 4096 + (64 << 20);
+        let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+        // SAFETY: the structure is alive, and only this process is concerned.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+
+        for _ in 0..3 {
+            let error = Instance::new(&large, &Imports::none()).expect_err("8 GiB are not there");
+            assert!(matches!(error, LinkError::Resources(_)), "{error:?}");
+            assert!(error.to_string().contains("emory"), "{error}");
+            let error = Instance::new(&table, &Imports::none()).expect_err("nor are 320 MB");
+            assert!(error.to_string().contains("10000000"), "{error}");
+            let instance = Instance::new(&small, &Imports::none()).expect("an instance");
+            instance.func::<fn()>("f").expect("f")().expect("no trap");
+        }
+        // What was reserved before is still there.
+        let grow = grows.func::<fn(i32) -> i32>("grow").expect("grow");
+        assert_eq!(grow(16).expect("no trap"), 0);
+    };
+    if let Some(ending) = in_own_process(&test, &test, scenario) {
+        ending.expect_success();
+    }
+}
+
+on_each_tier!(
+    limits_of_a_module,
+    machine_code,
+    raised_beyond_what_there_is,
+    growth_ends_at_the_limit,
+    minimum_beyond_the_limit,
+    largest_minimums,
+    no_address_space,
+);
