@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::code::{CodeRegion, Draft};
+use super::pool::Pool;
 use super::trampolines;
 use crate::compile::{Backend, CompileOptions, CpuFeatures, Tier, Worker};
 use crate::module::Limits;
@@ -44,6 +45,7 @@ struct Inner {
     processors: OnceLock<usize>,
     backend: Backend,
     regions: Mutex<Vec<Arc<CodeRegion>>>,
+    pool: Pool,
     workers: Mutex<Vec<Worker>>,
 }
 
@@ -127,6 +129,11 @@ impl Engine {
         let draft = region.allocate(len).ok_or(io::ErrorKind::OutOfMemory)?;
         regions.push(region);
         draft
+    }
+
+    /// Address space for the memories of instances.
+    pub(super) fn pool(&self) -> &Pool {
+        &self.0.pool
     }
 
     /// A worker, used before if there is one.
@@ -219,6 +226,7 @@ impl EngineBuilder {
             processors: OnceLock::new(),
             backend,
             regions: Mutex::default(),
+            pool: Pool::default(),
             workers: Mutex::default(),
         })))
     }

@@ -6,6 +6,7 @@
 use std::alloc::{self, Layout as Allocation};
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::fmt;
+use std::mem;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -301,7 +302,7 @@ impl Inner {
         let limits = module.engine().limits();
         let own_memories = &info.memories[info.imported_memories as usize..];
         let memories = own_memories.iter().map(|ty| {
-            let memory = LinearMemory::new(*ty, limits.memory_pages);
+            let memory = LinearMemory::new(*ty, limits.memory_pages, module.engine().pool());
             memory.map(RefCell::new).map_err(LinkError::Resources)
         });
         let own_tables = &info.tables[info.imported_tables as usize..];
@@ -595,6 +596,9 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.thread.remove_context(self.vmctx());
+        for memory in mem::take(&mut self.memories) {
+            memory.into_inner().recycle(self.module.engine().pool());
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod jit;
 mod memory;
 mod module;
 mod places;
+mod pool;
 mod regions;
 mod signals;
 mod table;

@@ -1,0 +1,288 @@
+//! Address space of memories whose instance is gone, made as new and kept for the next.
+//!
+//! Reserving address space, changing its protection and above all the first touch of each page cost
+//! microseconds, so a memory that is dropped is emptied and kept. **Nothing that a guest wrote is left
+//! in it**: the system is asked which pages hold anything, those few are overwritten with zeros, and
+//! where there are many, or the system cannot tell, all are given back.
+
+use std::io;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// What one memory reserves: an index, an offset, and a guard for the widest access.
+const RESERVATION: usize = (4 << 30) + (4 << 30) + (64 << 10);
+/// How many idle reservations are kept.
+const MAX_IDLE: usize = 64;
+/// The most bytes of one idle reservation that stay in memory, and of all together.
+const KEEP: usize = 1 << 20;
+const KEEP_ALL: usize = 16 << 20;
+
+/// The address space of one memory. What is accessible starts at its base.
+pub(super) struct Reservation {
+    base: NonNull<u8>,
+    accessible: usize,
+    /// About how many bytes of it are in memory; known while it is idle.
+    resident: usize,
+}
+
+// SAFETY: it owns its mapping, which any thread may use and unmap.
+unsafe impl Send for Reservation {}
+
+impl Reservation {
+    fn new() -> io::Result<Reservation> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a fresh mapping at an address of the system's choice touches nothing that exists.
+        let base =
+            unsafe { libc::mmap(ptr::null_mut(), RESERVATION, libc::PROT_NONE, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).expect("the system maps nothing at address 0");
+        Ok(Reservation { base, accessible: 0, resident: 0 })
+    }
+
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    /// Makes so many bytes accessible, a multiple of the system's page size and at most 4 GiB; what
+    /// is added is zero if nothing was ever written there.
+    pub fn resize(&mut self, bytes: usize) -> io::Result<()> {
+        let (range, protection) = if bytes > self.accessible {
+            (self.accessible..bytes, libc::PROT_READ | libc::PROT_WRITE)
+        } else {
+            (bytes..self.accessible, libc::PROT_NONE)
+        };
+        if !range.is_empty() {
+            // SAFETY: the range lies in the reservation, of which nobody holds a reference.
+            let result =
+                unsafe { libc::mprotect(self.at(range.start).cast(), range.len(), protection) };
+            if result != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        self.accessible = bytes;
+        Ok(())
+    }
+
+    /// Makes all that is accessible zero.
+    fn clear(&mut self) -> io::Result<()> {
+        let mut pages = PopulatedPages::default();
+        let rest = pages.find(self.base.as_ptr() as usize, self.accessible);
+        self.resident = 0;
+        for range in pages.ranges() {
+            self.resident += range.len();
+            // SAFETY: the pages are accessible, and nobody holds a reference to them.
+            unsafe { self.at(range.start).write_bytes(0, range.len()) };
+        }
+        self.give_back(rest..self.accessible)
+    }
+
+    /// Gives pages back to the system: they read as zero from now on.
+    fn give_back(&self, range: Range<usize>) -> io::Result<()> {
+        // SAFETY: the range lies in the reservation, of which nobody holds a reference.
+        let result =
+            unsafe { libc::madvise(self.at(range.start).cast(), range.len(), libc::MADV_DONTNEED) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    fn at(&self, offset: usize) -> *mut u8 {
+        debug_assert!(offset <= RESERVATION);
+        // SAFETY: offsets are in the mapping, or at its end.
+        unsafe { self.base.as_ptr().add(offset) }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `new` with this size, and whoever could reach it held the
+        // memory that owned this.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), RESERVATION) };
+    }
+}
+
+/// The idle reservations of an engine.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Idle>);
+
+#[derive(Default)]
+struct Idle {
+    /// All zero.
+    reservations: Vec<Reservation>,
+    /// The sum of theirs.
+    resident: usize,
+}
+
+impl Pool {
+    /// A reservation with so many accessible bytes, all zero.
+    pub fn take(&self, bytes: usize) -> io::Result<Reservation> {
+        let mut reservation = match self.take_idle(bytes) {
+            Some(reservation) => reservation,
+            None => Reservation::new()?,
+        };
+        reservation.resize(bytes)?;
+        Ok(reservation)
+    }
+
+    /// The idle one that was used last, preferably of the right size.
+    fn take_idle(&self, bytes: usize) -> Option<Reservation> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = idle.reservations.iter().rposition(|idle| idle.accessible == bytes);
+        let index = fits.or(idle.reservations.len().checked_sub(1))?;
+        let reservation = idle.reservations.remove(index);
+        idle.resident -= reservation.resident;
+        Some(reservation)
+    }
+
+    /// Takes back a reservation that nobody uses any more.
+    pub fn put(&self, mut reservation: Reservation) {
+        // One that cannot be emptied is not kept.
+        if reservation.clear().is_err() {
+            return;
+        }
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.reservations.len() >= MAX_IDLE {
+            return;
+        }
+        if idle.resident + reservation.resident > KEEP_ALL {
+            if reservation.give_back(0..reservation.accessible).is_err() {
+                return;
+            }
+            reservation.resident = 0;
+        }
+        idle.resident += reservation.resident;
+        idle.reservations.push(reservation);
+    }
+}
+
+/// Ranges of pages that hold something: `page_region` of the kernel's `PAGEMAP_SCAN`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct PageRegion {
+    start: u64,
+    end: u64,
+    categories: u64,
+}
+
+/// The argument of `PAGEMAP_SCAN` (Linux 6.7, `include/uapi/linux/fs.h`).
+#[repr(C)]
+struct ScanArgument {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    regions: u64,
+    regions_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+const PAGE_IS_PRESENT: u64 = 1 << 3;
+const PAGE_IS_SWAPPED: u64 = 1 << 4;
+/// The page of zeros that all unwritten pages share once they are read.
+const PAGE_IS_PFNZERO: u64 = 1 << 5;
+
+/// `_IOWR('f', 16, struct pm_scan_arg)`.
+const PAGEMAP_SCAN: libc::c_ulong = 3 << 30
+    | (size_of::<ScanArgument>() as libc::c_ulong) << 16
+    | (b'f' as libc::c_ulong) << 8
+    | 16;
+
+/// The pages of a stretch of memory that hold something.
+#[derive(Default)]
+struct PopulatedPages {
+    base: usize,
+    regions: [PageRegion; 32],
+    count: usize,
+}
+
+impl PopulatedPages {
+    /// Finds those in `len` bytes from the base. Returns up to which offset they are all known:
+    /// 0 where the system cannot tell.
+    fn find(&mut self, base: usize, len: usize) -> usize {
+        self.base = base;
+        let Some(file) = pagemap().filter(|_| len > 0) else { return 0 };
+        let mut argument = ScanArgument {
+            size: size_of::<ScanArgument>() as u64,
+            flags: 0,
+            start: base as u64,
+            end: (base + len) as u64,
+            walk_end: 0,
+            regions: self.regions.as_mut_ptr() as u64,
+            regions_len: self.regions.len() as u64,
+            max_pages: (KEEP / 4096) as u64,
+            category_inverted: PAGE_IS_PFNZERO,
+            category_mask: PAGE_IS_PFNZERO,
+            category_anyof_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+            return_mask: PAGE_IS_PRESENT,
+        };
+        // SAFETY: the kernel writes at most `regions_len` regions and `walk_end`, which are alive.
+        let count = unsafe { libc::ioctl(file, PAGEMAP_SCAN, &raw mut argument) };
+        let Ok(count) = usize::try_from(count) else { return 0 };
+        self.count = count;
+        argument.walk_end as usize - base
+    }
+
+    /// The pages that were found, as ranges of offsets.
+    fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        let regions = self.regions[..self.count].iter();
+        regions.map(|region| region.start as usize - self.base..region.end as usize - self.base)
+    }
+}
+
+/// The open `/proc/self/pagemap`, which shows the memory of the process that opened it. `None` if
+/// there is none.
+///
+/// What is noted of it lies in a page that the kernel empties when the process forks, so that a child
+/// opens its own.
+fn pagemap() -> Option<libc::c_int> {
+    static NOTE: OnceLock<Option<&'static AtomicI32>> = OnceLock::new();
+    const UNKNOWN: i32 = 0;
+    const NONE: i32 = -1;
+    let note = (*NOTE.get_or_init(note_for_this_process))?;
+    match note.load(Ordering::Relaxed) {
+        NONE => None,
+        UNKNOWN => {
+            let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+            // SAFETY: the path is a C string.
+            let file = unsafe { libc::open(c"/proc/self/pagemap".as_ptr(), flags) };
+            // File descriptors count from 0, which stands for a file that is not open yet.
+            let noted = if file < 0 { NONE } else { file + 1 };
+            match note.compare_exchange(UNKNOWN, noted, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => (file >= 0).then_some(file),
+                Err(other) => {
+                    if file >= 0 {
+                        // SAFETY: the file was opened here, and nobody else knows of it.
+                        unsafe { libc::close(file) };
+                    }
+                    (other > 0).then(|| other - 1)
+                }
+            }
+        }
+        file => Some(file - 1),
+    }
+}
+
+/// A word that is 0 until it is written, also in each process that is forked.
+fn note_for_this_process() -> Option<&'static AtomicI32> {
+    const SIZE: usize = 4096;
+    let (protection, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh mapping, which is never unmapped.
+    let page = unsafe { libc::mmap(ptr::null_mut(), SIZE, protection, flags, -1, 0) };
+    if page == libc::MAP_FAILED {
+        return None;
+    }
+    // SAFETY: the page was just mapped.
+    if unsafe { libc::madvise(page, SIZE, libc::MADV_WIPEONFORK) } != 0 {
+        return None;
+    }
+    // SAFETY: the page is alive for good, aligned and zero, and only used as this atomic.
+    Some(unsafe { &*page.cast() })
+}

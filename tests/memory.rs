@@ -1,0 +1,343 @@
+//! Linear memories at their edges: every access at every width around the end, lengths of zero, and
+//! memories that come after others.
+
+mod common;
+
+use std::fmt::Write as _;
+
+use common::process::in_own_process;
+use common::{Random, engine, on_each_tier};
+use wasm_mini::{Engine, Func, Imports, Instance, Module, Tier, Trap, TrapCode, Value};
+
+const PAGE: u64 = 65536;
+
+fn new(tier: Tier, text: &str) -> Instance {
+    let module = Module::with_engine(engine(tier), text).expect("a module");
+    Instance::new(&module, &Imports::none()).expect("an instance")
+}
+
+/// Loads and stores: name, bytes accessed, what is stored or done with the result.
+const LOADS: &[(&str, u64)] = &[
+    ("i32.load", 4),
+    ("i32.load8_s", 1),
+    ("i32.load8_u", 1),
+    ("i32.load16_s", 2),
+    ("i32.load16_u", 2),
+    ("i64.load", 8),
+    ("i64.load8_s", 1),
+    ("i64.load8_u", 1),
+    ("i64.load16_s", 2),
+    ("i64.load16_u", 2),
+    ("i64.load32_s", 4),
+    ("i64.load32_u", 4),
+    ("f32.load", 4),
+    ("f64.load", 8),
+    ("v128.load", 16),
+    ("v128.load8x8_s", 8),
+    ("v128.load8x8_u", 8),
+    ("v128.load16x4_s", 8),
+    ("v128.load16x4_u", 8),
+    ("v128.load32x2_s", 8),
+    ("v128.load32x2_u", 8),
+    ("v128.load8_splat", 1),
+    ("v128.load16_splat", 2),
+    ("v128.load32_splat", 4),
+    ("v128.load64_splat", 8),
+    ("v128.load32_zero", 4),
+    ("v128.load64_zero", 8),
+];
+
+const LANE_LOADS: &[(&str, u64)] = &[
+    ("v128.load8_lane", 1),
+    ("v128.load16_lane", 2),
+    ("v128.load32_lane", 4),
+    ("v128.load64_lane", 8),
+];
+
+const STORES: &[(&str, u64, &str)] = &[
+    ("i32.store", 4, "(i32.const -1)"),
+    ("i32.store8", 1, "(i32.const -1)"),
+    ("i32.store16", 2, "(i32.const -1)"),
+    ("i64.store", 8, "(i64.const -1)"),
+    ("i64.store8", 1, "(i64.const -1)"),
+    ("i64.store16", 2, "(i64.const -1)"),
+    ("i64.store32", 4, "(i64.const -1)"),
+    ("f32.store", 4, "(f32.const -nan:0x7fffff)"),
+    ("f64.store", 8, "(f64.const -nan:0xfffffffffffff)"),
+    ("v128.store", 16, "(v128.const i64x2 -1 -1)"),
+];
+
+const LANE_STORES: &[(&str, u64)] = &[
+    ("v128.store8_lane", 1),
+    ("v128.store16_lane", 2),
+    ("v128.store32_lane", 4),
+    ("v128.store64_lane", 8),
+];
+
+const OFFSETS: &[u64] = &[
+    0,
+    1,
+    3,
+    PAGE - 16,
+    PAGE - 1,
+    PAGE,
+    2 * PAGE,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - PAGE,
+    (1 << 32) - 1,
+];
+
+/// The type of a load's result.
+fn result(name: &str) -> &str {
+    name.split('.').next().expect("a prefix")
+}
+
+/// A function for each access and offset; each takes the index.
+fn accesses(pages: u64) -> (String, Vec<(String, u64, u64, bool)>) {
+    let mut text = format!("(module (memory (export \"memory\") {pages})");
+    let mut functions = Vec::new();
+    for offset in OFFSETS {
+        let mut add = |name: &str, width: u64, is_store: bool, result: &str, body: String| {
+            let export = format!("{name} offset={offset}");
+            let result = if is_store { String::new() } else { format!("(result {result})") };
+            write!(text, r#"(func (export "{export}") (param i32) {result} ({body}))"#).unwrap();
+            functions.push((export, *offset, width, is_store));
+        };
+        let index = "(local.get 0)";
+        for (name, width) in LOADS {
+            let body = format!("{name} offset={offset} {index}");
+            add(name, *width, false, result(name), body);
+        }
+        for (name, width) in LANE_LOADS {
+            let vector = "(v128.const i64x2 0 0)";
+            let body = format!("{name} offset={offset} 0 {index} {vector}");
+            add(name, *width, false, "v128", body);
+        }
+        for (name, width, value) in STORES {
+            add(name, *width, true, "", format!("{name} offset={offset} {index} {value}"));
+        }
+        for (name, width) in LANE_STORES {
+            let vector = "(v128.const i64x2 -1 -1)";
+            add(name, *width, true, "", format!("{name} offset={offset} 0 {index} {vector}"));
+        }
+    }
+    text.push(')');
+    (text, functions)
+}
+
+/// What the call should do; `Err` for anything but a result or this trap.
+fn call(f: &Func, index: u64) -> Result<(), TrapCode> {
+    match f.call(&[Value::I32(index as u32 as i32)]) {
+        Ok(_) => Ok(()),
+        Err(wasm_mini::Error::Trap(trap)) => Err(trap.code()),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn every_access_around_the_end(tier: Tier) {
+    for pages in [0, 1, 3] {
+        let size = pages * PAGE;
+        let (text, functions) = accesses(pages);
+        let instance = new(tier, &text);
+        let memory = instance.memory("memory").expect("memory");
+        for (name, offset, width, is_store) in &functions {
+            let f = instance.dyn_func(name).expect("a function");
+            let last = size as i64 - *offset as i64 - *width as i64;
+            let around = (-1..=1).map(|by| last + by).chain([last + *width as i64]);
+            let edges = [0, (1 << 31) - 1, 1 << 31, (1 << 32) - 1];
+            for index in around.chain(edges) {
+                let Ok(index) = u32::try_from(index) else { continue };
+                let index = u64::from(index);
+                let fits = index + offset + width <= size;
+                let expected = if fits { Ok(()) } else { Err(TrapCode::MemoryOutOfBounds) };
+                assert_eq!(call(&f, index), expected, "{name} at {index} of {pages} pages");
+                if !is_store || !fits {
+                    continue;
+                }
+                // Just these bytes were written.
+                let (start, end) = (index + offset, index + offset + width);
+                let (from, to) = (start.saturating_sub(16), (end + 16).min(size));
+                for at in from..to {
+                    let byte = memory.cells()[at as usize].replace(0);
+                    let expected = if (start..end).contains(&at) { 0xff } else { 0 };
+                    assert_eq!(byte, expected, "{name} at {index}: byte {at}");
+                }
+            }
+        }
+        // And a store that trapped wrote nothing.
+        assert!(memory.cells().iter().all(|cell| cell.get() == 0), "{pages} pages");
+    }
+}
+
+fn constant_indices_around_the_end(tier: Tier) {
+    let mut text = String::from("(module (memory 1)");
+    let mut expected = Vec::new();
+    for offset in [0_u64, 1, PAGE - 4, (1 << 31) - 1, 1 << 31, (1 << 32) - 1] {
+        for index in [0_u64, 1, PAGE - 5, PAGE - 4, PAGE - 3, (1 << 31) - 1, 1 << 31, 0xffff_ffff] {
+            let name = format!("{index}+{offset}");
+            write!(
+                text,
+                r#"(func (export "load {name}") (result i32)
+                    (i32.load offset={offset} (i32.const {index})))
+                (func (export "store {name}") (i32.store offset={offset} (i32.const {index})
+                    (i32.const 0)))"#
+            )
+            .unwrap();
+            expected.push((name, index + offset + 4 <= PAGE));
+        }
+    }
+    let instance = new(tier, &(text + ")"));
+    for (name, fits) in expected {
+        for kind in ["load", "store"] {
+            let f = instance.dyn_func(&format!("{kind} {name}")).expect("a function");
+            assert_eq!(f.call(&[]).is_ok(), fits, "{kind} {name}");
+        }
+    }
+}
+
+/// A copy, fill or init of nothing is within bounds up to the very end, and not beyond.
+fn lengths_of_zero(tier: Tier) {
+    let instance = new(
+        tier,
+        r#"(module (memory 1) (data $d "abc")
+            (func (export "fill") (param i32 i32 i32)
+                (memory.fill (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "copy") (param i32 i32 i32)
+                (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "init") (param i32 i32 i32)
+                (memory.init $d (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "copy 0") (param i32 i32)
+                (memory.copy (local.get 0) (local.get 1) (i32.const 0)))
+            (func (export "copy 8") (param i32 i32)
+                (memory.copy (local.get 0) (local.get 1) (i32.const 8)))
+            (func (export "fill 0") (param i32) (memory.fill (local.get 0) (i32.const 1) (i32.const 0)))
+            (func (export "fill 8") (param i32) (memory.fill (local.get 0) (i32.const 1) (i32.const 8)))
+            (func (export "drop") (data.drop $d)))"#,
+    );
+    let three = |name| instance.func::<fn(u32, u32, u32)>(name).expect("a function");
+    let two = |name| instance.func::<fn(u32, u32)>(name).expect("a function");
+    let one = |name| instance.func::<fn(u32)>(name).expect("a function");
+    let out = |result: Result<(), Trap>| match result {
+        Ok(()) => false,
+        Err(trap) => trap.code() == TrapCode::MemoryOutOfBounds || panic!("{trap}"),
+    };
+    let (fill, copy, init) = (three("fill"), three("copy"), three("init"));
+    for (start, length, fits) in [
+        (65536, 0, true),
+        (65537, 0, false),
+        (u32::MAX, 0, false),
+        (65535, 1, true),
+        (65535, 2, false),
+        (65536, 1, false),
+        (1, u32::MAX, false),
+        (u32::MAX, u32::MAX, false),
+    ] {
+        assert_eq!(out(fill(start, 1, length)), !fits, "fill {start} {length}");
+        assert_eq!(out(copy(start, 0, length)), !fits, "copy to {start} {length}");
+        assert_eq!(out(copy(0, start, length)), !fits, "copy from {start} {length}");
+        assert_eq!(out(init(start, 0, length)), !(fits && length <= 3), "init {start} {length}");
+    }
+    for start in [65536, 65537, u32::MAX] {
+        assert_eq!(out(two("copy 0")(start, 0)), start > 65536);
+        assert_eq!(out(two("copy 0")(0, start)), start > 65536);
+        assert_eq!(out(one("fill 0")(start)), start > 65536);
+    }
+    for start in [65528, 65529, 65535, 65536, u32::MAX - 7, u32::MAX] {
+        assert_eq!(out(two("copy 8")(start, 0)), start > 65528);
+        assert_eq!(out(two("copy 8")(0, start)), start > 65528);
+        assert_eq!(out(one("fill 8")(start)), start > 65528);
+    }
+    assert!(!out(init(0, 3, 0)) && out(init(0, 4, 0)) && !out(init(65536, 3, 0)));
+    one_call(&instance, "drop");
+    assert!(!out(init(0, 0, 0)) && out(init(0, 1, 0)) && out(init(0, 0, 1)));
+}
+
+fn one_call(instance: &Instance, name: &str) {
+    instance.func::<fn()>(name).expect("a function")().expect("no trap");
+}
+
+const GROWING: &str = r#"(module (memory (export "memory") 3)
+    (data (i32.const 70000) "seventy")
+    (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#;
+
+/// Nothing of a memory is seen by those that come after it, however it was used.
+fn nothing_is_left_in_memories(tier: Tier) {
+    // An engine of its own: no other test's memories come between.
+    let engine = Engine::new(tier).expect("an engine");
+    let module = |text: &str| Module::with_engine(&engine, text).expect("a module");
+    let modules = [
+        module(GROWING),
+        module(&GROWING.replace(" 3)", " 2)")),
+        module(&GROWING.replace(" 3)", " 40)")),
+    ];
+    let mut random = Random::new(5);
+    for round in 0..300 {
+        let modules = [random.pick(&modules), random.pick(&modules)];
+        let instances =
+            modules.map(|module| Instance::new(module, &Imports::none()).expect("an instance"));
+        for instance in &instances {
+            let memory = instance.memory("memory").expect("memory");
+            let grow = instance.func::<fn(u32) -> i32>("grow").expect("grow");
+            grow(random.below(4) as u32).expect("no trap");
+            let cells = memory.cells();
+            let dirty = cells.iter().enumerate().find(|(at, cell)| {
+                let text = at.checked_sub(70000).and_then(|at| b"seventy".get(at));
+                cell.get() != text.copied().unwrap_or(0)
+            });
+            assert!(dirty.is_none(), "round {round}: {dirty:?}");
+            // A few pages, every other page, all of a stretch, or none.
+            let pages = cells.len() / 4096;
+            let stride = 1 + random.below(3);
+            let (from, count) = (random.below(pages), random.pick(&[0, 1, 5, 40, 700]));
+            for page in (from..pages).step_by(stride).take(*count) {
+                cells[page * 4096 + random.below(4096)].set(1 + random.below(255) as u8);
+            }
+        }
+    }
+}
+
+/// A process that forks shares no idle memory with its child.
+fn memories_after_a_fork(tier: Tier) {
+    let test = format!("{tier}::memories_after_a_fork");
+    let scenario = || {
+        let engine = Engine::new(tier).expect("an engine");
+        let module = Module::with_engine(&engine, GROWING).expect("a module");
+        let new = || Instance::new(&module, &Imports::none()).expect("an instance");
+        let use_one = |mark: u8| {
+            let memory = new().memory("memory").expect("memory");
+            let cells = memory.cells();
+            assert!(cells.iter().take(70000).all(|cell| cell.get() == 0));
+            for cell in cells.iter().step_by(4096 * 3) {
+                cell.set(mark);
+            }
+        };
+        for _ in 0..3 {
+            use_one(1);
+        }
+        // SAFETY: this process has one thread, besides the harness's, which waits.
+        let child = unsafe { libc::fork() };
+        for _ in 0..20 {
+            use_one(2);
+        }
+        if child == 0 {
+            // SAFETY: ends the child without the harness.
+            unsafe { libc::_exit(0) };
+        }
+        let mut status = 0;
+        // SAFETY: the variable is alive.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "{status:#x}");
+    };
+    if let Some(ending) = in_own_process(&test, &test, scenario) {
+        ending.expect_success();
+    }
+}
+
+on_each_tier!(
+    every_access_around_the_end,
+    constant_indices_around_the_end,
+    lengths_of_zero,
+    nothing_is_left_in_memories,
+    memories_after_a_fork,
+);
