@@ -82,6 +82,9 @@ impl Reservation {
 
     /// Gives pages back to the system: they read as zero from now on.
     fn give_back(&self, range: Range<usize>) -> io::Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
         // SAFETY: the range lies in the reservation, of which nobody holds a reference.
         let result =
             unsafe { libc::madvise(self.at(range.start).cast(), range.len(), libc::MADV_DONTNEED) };
