@@ -428,14 +428,27 @@ fn a_hundred_thousand_nested_blocks(tier: Tier) {
     large(tier, &one_function(Vec::new(), operators), |f| assert_eq!((f(0), f(7)), (1, 8)));
 }
 
-/// Fewer than the blocks: Cranelift takes time that grows with their number's square.
+fn ten_megabytes_of_nested_blocks(tier: Tier) {
+    const DEPTH: usize = 10 << 20;
+    let operators = [[0x02, 0x40].repeat(DEPTH), [0x0b].repeat(DEPTH), get(0)].concat();
+    let error = load_error(tier, one_function(Vec::new(), operators));
+    assert!(matches!(error, LoadError::Limit { actual: 30_000_000.., .. }), "{error}");
+    assert!(error.to_string().contains("Limits::function_bytes"), "{error}");
+}
+
+/// Cranelift's time grows with the cube of the depth, so the other tier gets them.
 fn ten_thousand_nested_loops(tier: Tier) {
     const DEPTH: usize = 10_000;
     let mut operators = [0x03, 0x40].repeat(DEPTH);
     operators.extend([get(0), vec![0x1a]].concat());
     operators.extend([0x0b].repeat(DEPTH));
     operators.extend([get(0), constant(1), vec![0x6a]].concat());
-    large(tier, &one_function(Vec::new(), operators), |f| assert_eq!((f(0), f(7)), (1, 8)));
+    let binary = one_function(Vec::new(), operators);
+    large(tier, &binary, |f| assert_eq!((f(0), f(7)), (1, 8)));
+    if cfg!(feature = "baseline") {
+        let module = Module::with_engine(engine(tier), &binary).expect("a module");
+        assert_eq!(module.tier(0), Some(Tier::Baseline));
+    }
 }
 
 fn nested_ifs_and_values(tier: Tier) {
@@ -567,6 +580,7 @@ on_each_tier!(
     fifty_thousand_locals,
     a_table_of_a_hundred_thousand_branches,
     a_hundred_thousand_nested_blocks,
+    ten_megabytes_of_nested_blocks,
     ten_thousand_nested_loops,
     nested_ifs_and_values,
     ten_thousand_functions,

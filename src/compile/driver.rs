@@ -15,6 +15,8 @@ use super::baseline;
 use super::cranelift;
 use super::{CompileOptions, CompiledCode};
 use crate::error::LoadError;
+#[cfg(feature = "cranelift")]
+use crate::module::{Facts, check_limit};
 use crate::module::{ModuleInfo, ValidBody, Validation};
 
 /// Which compiler makes a module's code.
@@ -104,6 +106,31 @@ impl Backend {
     }
 }
 
+/// The largest body that Cranelift gets, in bytes: it takes about 3 s and 300 bytes of memory for each
+/// byte of a body of this size.
+#[cfg(feature = "cranelift")]
+const MAX_CRANELIFT_BODY: usize = 1 << 20;
+/// The deepest nesting of loops that Cranelift gets: its time grows with the cube of the depth, to about
+/// half a second here.
+#[cfg(feature = "cranelift")]
+const MAX_CRANELIFT_LOOP_DEPTH: u32 = 500;
+
+/// Which tier compiles a body for an engine of the Cranelift tier. No program that people write comes
+/// near these bounds; they are there so that the time that a module takes is bounded.
+#[cfg(feature = "cranelift")]
+fn for_cranelift(body: &ValidBody<'_>, facts: &Facts) -> Result<Tier, LoadError> {
+    let (depth, limit) = (facts.max_loop_depth, MAX_CRANELIFT_LOOP_DEPTH);
+    if depth <= limit && body.len() <= MAX_CRANELIFT_BODY {
+        return Ok(Tier::Cranelift);
+    }
+    if cfg!(feature = "baseline") {
+        return Ok(Tier::Baseline);
+    }
+    // Without the other tier, large bodies take their time, and deep nesting is refused.
+    check_limit("the depth of nested loops", depth, limit)?;
+    Ok(Tier::Cranelift)
+}
+
 /// Everything that turning one body into code needs, kept from body to body.
 #[derive(Default)]
 pub(crate) struct Worker {
@@ -115,8 +142,9 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Compiles a body that this worker has just validated, with the backend's tier, or with
-    /// Cranelift where the baseline tier lacks an operator. Returns which it was: functions of both
+    /// Compiles a body that this worker has just validated, with the backend's tier, or with the
+    /// other where that one cannot: with Cranelift where the baseline tier lacks an operator, with
+    /// the baseline tier where Cranelift would take too long. Returns which it was: functions of both
     /// can call each other.
     pub fn compile(
         &mut self,
@@ -126,10 +154,15 @@ impl Worker {
         body: &ValidBody<'_>,
         out: &mut CompiledCode,
     ) -> Result<Tier, LoadError> {
-        match self.compile_with(backend.tier, backend, info, layout, body, out) {
-            Ok(()) => Ok(backend.tier),
+        let tier = match backend.tier {
+            #[cfg(feature = "cranelift")]
+            Tier::Cranelift => for_cranelift(body, &self.validation.facts)?,
+            tier => tier,
+        };
+        match self.compile_with(tier, backend, info, layout, body, out) {
+            Ok(()) => Ok(tier),
             Err(LoadError::Unsupported { .. })
-                if backend.tier == Tier::Baseline && cfg!(feature = "cranelift") =>
+                if tier == Tier::Baseline && cfg!(feature = "cranelift") =>
             {
                 self.compile_with(Tier::Cranelift, backend, info, layout, body, out)?;
                 Ok(Tier::Cranelift)

@@ -24,6 +24,8 @@ pub(crate) struct Facts {
     pub makes_calls: bool,
     /// Whether any loop occurs, reachable or not.
     pub has_loops: bool,
+    /// How deep the deepest loop is nested in others, itself counted.
+    pub max_loop_depth: u32,
     /// Whether any integer division or remainder occurs.
     pub divides: bool,
     /// Whether any shift occurs.
@@ -49,6 +51,7 @@ impl Facts {
         self.uses.clear();
         self.makes_calls = false;
         self.has_loops = false;
+        self.max_loop_depth = 0;
         self.divides = false;
         self.shifts = false;
         self.rotates = false;
@@ -77,6 +80,7 @@ impl Facts {
 
     fn set_loop_depth(&mut self, depth: u32) {
         self.loop_depth = depth;
+        self.max_loop_depth = self.max_loop_depth.max(depth);
         self.weight = LOOP_WEIGHT.pow(depth.min(MAX_WEIGHED_DEPTH));
     }
 }
