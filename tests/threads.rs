@@ -188,6 +188,33 @@ fn the_last_owner_may_be_any_thread(tier: Tier) {
     }
 }
 
+/// Memories pass from thread to thread through their engine, and no thread sees another's bytes.
+fn memories_on_many_threads(tier: Tier) {
+    let module = module(
+        tier,
+        r#"(module (memory (export "memory") 2)
+            (func (export "fill") (param i32) (result i32) (local $at i32)
+                (drop (memory.grow (i32.const 1)))
+                (loop
+                    (if (i32.load (local.get $at)) (then unreachable))
+                    (i32.store (local.get $at) (local.get 0))
+                    (br_if 0 (i32.lt_u
+                        (local.tee $at (i32.add (local.get $at) (i32.const 1020)))
+                        (i32.const 196600))))
+                (i32.load (i32.const 1020))))"#,
+    );
+    on_threads(THREADS, |thread| {
+        for round in 0..100 {
+            let instance = instantiate(&module);
+            let fill = instance.func::<fn(i32) -> i32>("fill").expect("fill");
+            let mark = (thread * 1000 + round + 1) as i32;
+            assert_eq!(fill(mark).expect("all was zero"), mark);
+            let end = instance.func::<fn(i32) -> i32>("fill").expect("fill")(1);
+            assert_eq!(end.expect_err("not zero").code(), TrapCode::Unreachable);
+        }
+    });
+}
+
 /// Many functions of very different sizes, some of which call others.
 fn large_module() -> String {
     let mut random = Random::new(11);
@@ -236,6 +263,7 @@ fn the_first_error_is_reported(tier: Tier) {
 }
 
 on_each_tier!(
+    memories_on_many_threads,
     code_does_not_depend_on_the_number_of_threads,
     the_first_error_is_reported,
     one_module_on_all_threads,
