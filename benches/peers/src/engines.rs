@@ -21,20 +21,50 @@ pub const VALIDATION: &str = "wasmparser validation";
 /// wasmparser's, and what this crate notes for its compilers on the way.
 pub const OWN_VALIDATION: &str = "wasm-mini validation";
 
+/// How many threads a compiler may use.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    One,
+    /// As many as there are processors.
+    All,
+}
+
 impl Engines {
+    /// Engines that compile on the thread that asks.
     pub fn new() -> Engines {
-        let mini = [(BASELINE, wasm_mini::Tier::Baseline), (CRANELIFT, wasm_mini::Tier::Cranelift)]
-            .map(|(name, tier)| (name, wasm_mini::Engine::new(tier).expect("the tier is there")));
+        Engines::with(Threads::One)
+    }
+
+    /// Engines with default settings but for the number of threads that compile.
+    pub fn with(threads: Threads) -> Engines {
+        let mini = [(BASELINE, wasm_mini::Tier::Baseline), (CRANELIFT, wasm_mini::Tier::Cranelift)];
+        let mini = mini.map(|(name, tier)| {
+            let count = match threads {
+                Threads::One => 1,
+                Threads::All => 0,
+            };
+            let engine = wasm_mini::Engine::builder().tier(tier).compile_threads(count).build();
+            (name, engine.expect("the tier is there"))
+        });
         let wasmtime = [(WASMTIME, Strategy::Cranelift), (WINCH, Strategy::Winch)];
         let wasmtime = wasmtime.map(|(name, strategy)| {
             let mut config = wasmtime::Config::new();
-            config.strategy(strategy);
+            config.strategy(strategy).parallel_compilation(threads == Threads::All);
             (name, wasmtime::Engine::new(&config).expect("the compiler is there"))
         });
         let mut config = wasmi::Config::default();
         config.compilation_mode(CompilationMode::Eager);
         Engines { mini: mini.into(), wasmtime: wasmtime.into(), wasmi: wasmi::Engine::new(&config) }
     }
+}
+
+/// Of how many of a module's functions Cranelift stood in for the baseline tier, and how many there
+/// are.
+pub fn stand_ins(module: &wasm_mini::Module, binary: &[u8]) -> (usize, u32) {
+    let (imported, defined) = crate::programs::function_counts(binary);
+    let functions = imported..imported + defined;
+    let tiers = functions.filter_map(|function| module.tier(function));
+    (tiers.filter(|tier| *tier != wasm_mini::Tier::Baseline).count(), defined)
 }
 
 /// An instance in wasm-mini.
@@ -90,4 +120,18 @@ pub fn loaders<'a>(engines: &'a Engines, binary: &'a [u8]) -> Vec<crate::race::C
         wasmi::Module::new(&engines.wasmi, binary).expect("a valid module")
     }));
     contenders
+}
+
+/// The same for modules that not every engine may accept.
+pub fn attempts<'a>(engines: &'a Engines, binary: &'a [u8]) -> Vec<crate::race::Attempt<'a>> {
+    use crate::race::Attempt;
+    let mut attempts = Vec::new();
+    for (name, engine) in &engines.mini {
+        attempts.push(Attempt::new(*name, move || wasm_mini::Module::with_engine(engine, binary)));
+    }
+    for (name, engine) in &engines.wasmtime {
+        attempts.push(Attempt::new(*name, move || wasmtime::Module::new(engine, binary)));
+    }
+    attempts.push(Attempt::new(WASMI, move || wasmi::Module::new(&engines.wasmi, binary)));
+    attempts
 }

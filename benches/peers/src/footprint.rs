@@ -20,7 +20,6 @@ pub fn all(crate_dir: &Path, quick: bool) -> io::Result<Vec<Section>> {
         sizes(&command, &crate_dir.join("../minimal"), &target)?,
         crates(&root),
     ];
-    sections.iter().for_each(|section| println!("{}", section.text()));
     Ok(sections)
 }
 

@@ -1,9 +1,11 @@
 //! The machine that the measurements are made on: its clock, its processor, its names.
 
 use std::fmt::Write as _;
+use std::io;
 use std::mem;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The calling thread's CPU time.
 pub fn thread_time() -> Duration {
@@ -14,6 +16,12 @@ pub fn thread_time() -> Duration {
         time
     };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The time that a clock on the wall shows.
+pub fn wall_time() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// The CPU time, user and system, of all children that have been waited for.
@@ -38,6 +46,36 @@ pub fn pin() -> bool {
         libc::CPU_SET(libc::sched_getcpu().max(0) as usize, &mut set);
         libc::sched_setaffinity(0, mem::size_of_val(&set), &set) == 0
     }
+}
+
+/// Does something on all processors that the thread may use when it is not kept on one; threads
+/// that are started meanwhile may use them, too.
+pub fn with_all_processors<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: the sets are plain data of the size that is passed.
+    unsafe {
+        let (mut before, mut all): (libc::cpu_set_t, libc::cpu_set_t) = mem::zeroed();
+        let len = mem::size_of::<libc::cpu_set_t>();
+        assert_eq!(libc::sched_getaffinity(0, len, &mut before), 0);
+        // The system leaves out what does not exist or is not allowed.
+        (0..libc::CPU_SETSIZE as usize).for_each(|cpu| libc::CPU_SET(cpu, &mut all));
+        assert_eq!(libc::sched_setaffinity(0, len, &all), 0);
+        let result = work();
+        assert_eq!(libc::sched_setaffinity(0, len, &before), 0);
+        result
+    }
+}
+
+/// The most memory that this process has had in use at one time, in bytes.
+pub fn peak_memory() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.map(|kilobytes| kilobytes << 10).ok_or_else(|| io::Error::other("no VmHWM"))
+}
+
+/// Says on stderr what is going on.
+pub fn progress(what: impl std::fmt::Display) {
+    eprintln!("[{:4} s] {what}", wall_time().as_secs());
 }
 
 /// What a program prints, trimmed; empty if it cannot be run.

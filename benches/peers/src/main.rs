@@ -2,11 +2,23 @@
 //! validation, which is the least that any of them does.
 //!
 //! ```text
-//! peers measure [--quick] [--write]      times, in one process
-//! peers footprint [--quick] [--write]    processes, sizes of programs, numbers of crates
+//! peers measure [PART...] [--quick] [--write]    times; all parts, or the named ones
+//! peers footprint [--quick] [--write]            processes, sizes of programs, numbers of crates
 //! ```
 //!
-//! Prints Markdown; `--write` keeps it in `benches/RESULTS.md`, each command in its own part.
+//! The parts, and how long they take on a quiet machine:
+//!
+//! ```text
+//! calls      TIME_CALLS   from the host to the guest and back the other way
+//! compile    TIME_COMPILE   small modules and generated ones
+//! kernels    TIME_KERNELS   fixtures and `benches/kernels`
+//! traps      TIME_TRAPS
+//! instances  TIME_INSTANCES
+//! modules    TIME_MODULES   real modules: `benches/fetch-modules.sh` brings them
+//! ```
+//!
+//! Prints Markdown, and on stderr what is going on; `--write` keeps each part in its own place of
+//! `benches/RESULTS.md`. `--quick` makes fewer rounds, and leaves out modules of more than 1 MiB.
 
 mod engines;
 mod footprint;
@@ -16,55 +28,84 @@ mod programs;
 mod race;
 mod report;
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use engines::Engines;
 use report::Section;
 
-const USAGE: &str = "peers measure|footprint [--quick] [--write]";
+const USAGE: &str = "peers measure [calls|compile|kernels|traps|instances|modules ...] [--quick] \
+                     [--write]\npeers footprint [--quick] [--write]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (mut quick, mut write, mut commands) = (false, false, Vec::new());
+    let (mut quick, mut write, mut words) = (false, false, Vec::new());
     for argument in &arguments {
         match argument.as_str() {
             "--quick" => quick = true,
             "--write" => write = true,
-            command => commands.push(command),
+            word => words.push(word),
         }
     }
-    let part = match commands[..] {
-        [part @ ("measure" | "footprint")] => part,
+    let done = match words[..] {
+        ["measure", ref parts @ ..] if parts.iter().all(|part| measure::PARTS.contains(part)) => {
+            let all = parts.is_empty();
+            run_parts(if all { &measure::PARTS } else { parts }, quick, write)
+        }
+        ["footprint"] => footprint(quick, write),
+        // A child of `measure modules`.
+        ["peak", engine, what, module] => measure::modules::peak(engine, what, module.as_ref()),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
         }
     };
-    let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut description = String::new();
-    let sections: Vec<Section> = if part == "measure" {
-        let pinned = host::pin();
-        description = host::description(pinned);
-        println!("{description}");
-        measure::all(&Engines::new(), quick)
-    } else {
-        match footprint::all(crate_dir, quick) {
-            Ok(sections) => sections,
-            Err(error) => {
-                eprintln!("{error}");
-                return ExitCode::FAILURE;
-            }
-        }
-    };
-    if write {
-        let texts: Vec<String> = sections.iter().map(Section::text).collect();
-        let content = format!("{description}\n{}", texts.join("\n"));
-        let file = crate_dir.join("../RESULTS.md");
-        if let Err(error) = report::write(&file, part, content.trim()) {
-            eprintln!("{}: {error}", file.display());
-            return ExitCode::FAILURE;
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
+}
+
+fn crate_dir() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// One after the other. Each is kept when it is done, so that an error loses no other.
+fn run_parts(parts: &[&str], quick: bool, write: bool) -> io::Result<()> {
+    let description = host::description(host::pin());
+    println!("{description}");
+    let engines = Engines::new();
+    let mut failed = Ok(());
+    for part in parts {
+        host::progress(format_args!("{part}"));
+        match measure::part(part, crate_dir(), &engines, quick) {
+            Ok(sections) => print(part, &description, &sections, write)?,
+            Err(error) => {
+                eprintln!("{part}: {error}");
+                failed = Err(io::Error::other("not everything was measured"));
+            }
+        }
+    }
+    host::progress("done");
+    failed
+}
+
+fn footprint(quick: bool, write: bool) -> io::Result<()> {
+    print("footprint", "", &footprint::all(crate_dir(), quick)?, write)
+}
+
+/// Prints the sections of a part, and keeps them in the report.
+fn print(part: &str, description: &str, sections: &[Section], write: bool) -> io::Result<()> {
+    let texts: Vec<String> = sections.iter().map(Section::text).collect();
+    let text = texts.join("\n");
+    println!("{text}");
+    if write {
+        let content = format!("{description}\n{text}");
+        report::write(&crate_dir().join("../RESULTS.md"), part, content.trim())?;
+    }
+    Ok(())
 }

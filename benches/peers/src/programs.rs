@@ -1,6 +1,9 @@
-//! The modules that are measured: the fixtures, and generated ones.
+//! The modules that are measured: the fixtures, the kernels, generated ones, and whatever real ones
+//! have been fetched.
 
 use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// A fixture's name and binary.
 pub struct Fixture {
@@ -21,6 +24,80 @@ macro_rules! fixtures {
 }
 
 fixtures!("add4" "fac" "fib" "gcd" "collatz" "is_prime");
+
+/// A program of `benches/kernels`: it exports `run: (i32) -> i64`, which does work that grows with its
+/// argument and returns a checksum. Each call starts anew.
+pub struct Kernel {
+    pub name: &'static str,
+    /// So that a call takes some milliseconds.
+    pub n: i32,
+    pub text: &'static str,
+}
+
+macro_rules! kernels {
+    ($($name:literal $n:literal)*) => {
+        pub const KERNELS: &[Kernel] = &[$(Kernel {
+            name: $name,
+            n: $n,
+            text: include_str!(concat!("../../kernels/", $name, ".wat")),
+        }),*];
+    };
+}
+
+kernels! {
+    "fib" 30
+    "sieve" 1_000_000
+    "matmul" 160
+    "nbody" 100_000
+    "call_indirect" 1_000_000
+    "interpreter" 150_000
+    "sha256" 12_000
+    "copy_loop" 1_200
+    "copy_small" 400_000
+    "copy_large" 120_000
+    "simd_saxpy" 3_000
+    "simd_text" 2_000
+    "quicksort" 50_000
+    "heapsort" 30_000
+    "hashmap" 12
+    "tree" 30_000
+    "lz" 300_000
+    "crc32" 1_000_000
+    "base64" 900_000
+    "search" 900_000
+    "levenshtein" 1_200
+    "tokenizer" 12_000
+    "life" 30
+    "queens" 10
+    "twister" 500_000
+    "xorshift" 1_500_000
+    "bigint" 1_200
+    "mandelbrot" 200
+    "lu" 240
+    "fft" 15
+    "blur" 12
+}
+
+/// A module of somebody else's, from `benches/modules`.
+pub struct Real {
+    pub name: String,
+    pub path: PathBuf,
+    pub binary: Vec<u8>,
+}
+
+/// What `benches/fetch-modules.sh` has brought, the smallest first.
+pub fn real(crate_dir: &Path) -> io::Result<Vec<Real>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(crate_dir.join("../modules"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "wasm") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            found.push(Real { name, binary: std::fs::read(&path)?, path });
+        }
+    }
+    found.sort_by_key(|real| real.binary.len());
+    Ok(found)
+}
 
 /// The fixture of that name.
 pub fn fixture(name: &str) -> Vec<u8> {
@@ -67,6 +144,23 @@ pub fn code_section_len(binary: &[u8]) -> usize {
             _ => None,
         })
         .expect("the module has code")
+}
+
+/// How many functions a module imports, and how many it defines.
+pub fn function_counts(binary: &[u8]) -> (u32, u32) {
+    use wasmparser::{Payload, TypeRef};
+    let (mut imported, mut defined) = (0, 0);
+    for payload in wasmparser::Parser::new(0).parse_all(binary) {
+        match payload.expect("a valid module") {
+            Payload::ImportSection(imports) => {
+                let imports = imports.into_imports().map(|import| import.expect("valid").ty);
+                imported = imports.filter(|ty| matches!(ty, TypeRef::Func(_))).count() as u32;
+            }
+            Payload::FunctionSection(functions) => defined = functions.count(),
+            _ => {}
+        }
+    }
+    (imported, defined)
 }
 
 /// SplitMix64.

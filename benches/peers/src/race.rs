@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::host::thread_time;
+use crate::host::{progress, thread_time};
 
 /// Something to be measured: `run(n)` does it n times.
 pub struct Contender<'a> {
@@ -82,14 +82,98 @@ fn calibrate(contender: &mut Contender<'_>, batch: Duration) -> u64 {
     }
 }
 
+/// Something that takes long, and may be refused.
+pub struct Attempt<'a> {
+    pub name: String,
+    run: Box<dyn FnMut() -> std::result::Result<(), String> + 'a>,
+}
+
+impl<'a> Attempt<'a> {
+    pub fn new<T, E: std::fmt::Display>(
+        name: impl Into<String>,
+        mut once: impl FnMut() -> std::result::Result<T, E> + 'a,
+    ) -> Attempt<'a> {
+        let run = move || match once() {
+            Ok(done) => {
+                std::hint::black_box(done);
+                Ok(())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        Attempt { name: name.into(), run: Box::new(run) }
+    }
+
+    pub fn once(mut self) -> std::result::Result<(), String> {
+        (self.run)()
+    }
+}
+
+/// How many rounds something gets that takes so long.
+fn rounds_of(once: Duration, quick: bool) -> usize {
+    match once.as_secs_f64() {
+        _ if quick => 2,
+        t if t < 0.05 => 25,
+        t if t < 1.0 => 7,
+        t if t < 10.0 => 3,
+        _ => 2,
+    }
+}
+
+/// Runs attempts against each other, the shorter ones more often. What is refused is left out, with
+/// a word on stderr.
+pub fn long_race(clock: fn() -> Duration, quick: bool, attempts: Vec<Attempt<'_>>) -> Race {
+    let mut runners = Vec::new();
+    for mut attempt in attempts {
+        let start = clock();
+        match (attempt.run)() {
+            Ok(()) => runners.push((attempt, vec![clock() - start])),
+            Err(error) => progress(format_args!("{}: {error}", attempt.name)),
+        }
+    }
+    let count = runners.len();
+    let rounds = |times: &[Duration]| rounds_of(times[0], quick);
+    let most = runners.iter().map(|(_, times)| rounds(times)).max().unwrap_or(0);
+    for round in 1..most {
+        for turn in 0..count {
+            let (attempt, times) = &mut runners[(round + turn) % count];
+            if round < rounds(times) {
+                let start = clock();
+                (attempt.run)().expect("it was not refused before");
+                times.push(clock() - start);
+            }
+        }
+    }
+    let results = runners.into_iter().map(|(attempt, mut times)| {
+        times.sort();
+        let nanos = |time: Duration| time.as_nanos() as f64;
+        let (least, median) = (nanos(times[0]), nanos(times[times.len() / 2]));
+        Result { name: attempt.name, least, median }
+    });
+    Race(results.collect())
+}
+
+/// The geometric mean; 1 of nothing.
+pub fn geometric_mean(values: impl IntoIterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0f64);
+    for value in values {
+        sum += value.ln();
+        count += 1.0;
+    }
+    (sum / count.max(1.0)).exp()
+}
+
 /// The results of one race, in the order of the contenders.
 pub struct Race(pub Vec<Result>);
 
 impl Race {
     /// The least time of the contender with that name.
     pub fn least(&self, name: &str) -> f64 {
-        let found = self.0.iter().find(|result| result.name == name);
-        found.unwrap_or_else(|| panic!("{name} took part")).least
+        self.find(name).unwrap_or_else(|| panic!("{name} took part")).least
+    }
+
+    /// The result of the contender with that name, if it took part.
+    pub fn find(&self, name: &str) -> Option<&Result> {
+        self.0.iter().find(|result| result.name == name)
     }
 
     /// How many times as long as `than` it took.

@@ -124,6 +124,14 @@ pub fn duration(nanos: f64) -> String {
     format!("{} {unit}", digits(value))
 }
 
+/// An amount of memory.
+pub fn megabytes(bytes: f64) -> String {
+    match bytes {
+        b if b < 1e6 => format!("{} kB", digits(b / 1e3)),
+        b => format!("{} MB", digits(b / 1e6)),
+    }
+}
+
 /// A ratio.
 pub fn times(ratio: f64) -> String {
     digits(ratio)

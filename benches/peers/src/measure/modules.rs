@@ -1,0 +1,307 @@
+//! Modules of the world: how long compiling them takes, how much memory, and what comes out.
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use crate::engines::{
+    self, BASELINE, CRANELIFT, Engines, Threads, VALIDATION, WASMI, WASMTIME, WINCH,
+};
+use crate::host::{self, progress};
+use crate::programs::{self, Real};
+use crate::race::{Attempt, Race, geometric_mean, long_race};
+use crate::report::{Goal, Section, digits, duration, megabytes, times};
+
+/// The columns of engines.
+const ENGINES: [&str; 5] = [BASELINE, CRANELIFT, WINCH, WASMTIME, WASMI];
+/// What a quick run leaves out.
+const QUICK: usize = 1 << 20;
+
+const ROUNDS: &str = "Least time, of 25 rounds for what takes less than 50 ms, 7 below a second, 3 \
+                      below ten, otherwise 2.";
+
+struct Subject {
+    real: Real,
+    one_thread: Race,
+    all_threads: Race,
+    /// The share of functions in which Cranelift stood in for the baseline tier.
+    relieved: f64,
+    code_section: usize,
+    /// Machine code of all functions, by engine.
+    code_sizes: Vec<(&'static str, usize)>,
+    /// Above an idle process, by engine.
+    peaks: Vec<(&'static str, u64)>,
+}
+
+/// All sections; an error if no module has been fetched, or a child fails.
+pub fn measure(crate_dir: &Path, engines: &Engines, quick: bool) -> io::Result<Vec<Section>> {
+    let mut modules = programs::real(crate_dir).map_err(|error| {
+        io::Error::new(error.kind(), format!("{error}: run benches/fetch-modules.sh first"))
+    })?;
+    if quick {
+        modules.retain(|real| real.binary.len() <= QUICK);
+    }
+    let (modules, newer): (Vec<Real>, Vec<Real>) =
+        modules.into_iter().partition(|real| match wasm_mini::validate(&real.binary) {
+            Ok(()) => true,
+            Err(error) => {
+                progress(format_args!("left out: {}: {error}", real.name));
+                false
+            }
+        });
+    if modules.is_empty() {
+        return Err(io::Error::other("no module: run benches/fetch-modules.sh first"));
+    }
+    let parallel = Engines::with(Threads::All);
+    let subjects = modules.into_iter().map(|real| subject(real, engines, &parallel, quick));
+    let subjects: Vec<Subject> = subjects.collect::<io::Result<_>>()?;
+
+    let mut note = format!(
+        "Bytes to a module whose functions can be called, and drop it; one thread, its CPU time. \
+         In parentheses: × wasmparser's validation. {ROUNDS}"
+    );
+    if !newer.is_empty() {
+        let names: Vec<&str> = newer.iter().map(|real| real.name.as_str()).collect();
+        note += &format!(" Left out, because not of WebAssembly 2.0: {}.", names.join(", "));
+    }
+    if subjects.iter().any(|subject| subject.relieved > 0.0) {
+        note += " Where Cranelift stood in for the baseline tier, the last column says in how many \
+                 of the functions.";
+    }
+    Ok(vec![
+        one_thread(&subjects, note),
+        all_threads(&subjects),
+        memory(&subjects),
+        code_size(&subjects),
+    ])
+}
+
+fn subject(real: Real, engines: &Engines, parallel: &Engines, quick: bool) -> io::Result<Subject> {
+    let binary = &real.binary;
+    progress(format_args!("{}: one thread", real.name));
+    let validation = Attempt::new(VALIDATION, || {
+        engines::validate(binary);
+        Ok::<_, io::Error>(())
+    });
+    let mut attempts = vec![validation];
+    attempts.extend(engines::attempts(engines, binary));
+    let one_thread = long_race(host::thread_time, quick, attempts);
+    progress(format_args!("{}: all processors", real.name));
+    let all_threads = host::with_all_processors(|| {
+        let mut attempts = engines::attempts(parallel, binary);
+        attempts.retain(|attempt| attempt.name != WASMI);
+        long_race(host::wall_time, quick, attempts)
+    });
+    progress(format_args!("{}: code size and memory", real.name));
+    let (relieved, code_sizes) = code_sizes(engines, binary);
+    let mut peaks = Vec::new();
+    for name in ENGINES.into_iter().filter(|name| one_thread.find(name).is_some()) {
+        let (peak, idle) = (child(name, "compile", &real.path)?, child(name, "idle", &real.path)?);
+        peaks.push((name, peak.saturating_sub(idle)));
+    }
+    let code_section = programs::code_section_len(binary);
+    Ok(Subject { one_thread, all_threads, relieved, code_section, code_sizes, peaks, real })
+}
+
+/// The share of stand-ins, and the machine code of every engine that tells.
+fn code_sizes(engines: &Engines, binary: &[u8]) -> (f64, Vec<(&'static str, usize)>) {
+    let (imported, defined) = programs::function_counts(binary);
+    let (mut relieved, mut sizes) = (0.0, Vec::new());
+    for (name, engine) in &engines.mini {
+        let Ok(module) = wasm_mini::Module::with_engine(engine, binary) else { continue };
+        let functions = imported..imported + defined;
+        sizes.push((*name, functions.filter_map(|i| module.code(i)).map(<[u8]>::len).sum()));
+        if *name == BASELINE {
+            let (stand_ins, functions) = engines::stand_ins(&module, binary);
+            relieved = stand_ins as f64 / f64::from(functions.max(1));
+        }
+    }
+    for (name, engine) in &engines.wasmtime {
+        let Ok(module) = wasmtime::Module::new(engine, binary) else { continue };
+        sizes.push((*name, module.functions().map(|function| function.len).sum()));
+    }
+    (relieved, sizes)
+}
+
+fn header(
+    first: &[&'static str],
+    names: &[&'static str],
+    last: &[&'static str],
+) -> Vec<&'static str> {
+    [first, names, last].concat()
+}
+
+fn one_thread(subjects: &[Subject], note: String) -> Section {
+    let header = header(&["", "code section", VALIDATION], &ENGINES, &["Cranelift stood in"]);
+    let mut section = Section::new("Compiling real modules on one thread", note, &header);
+    for subject in subjects {
+        let race = &subject.one_thread;
+        let unit = race.least(VALIDATION);
+        let mut row =
+            vec![subject.real.name.clone(), megabytes(subject.code_section as f64), duration(unit)];
+        row.extend(ENGINES.map(|name| match race.find(name) {
+            Some(result) => format!("{} ({})", duration(result.least), times(result.least / unit)),
+            None => "refused".to_string(),
+        }));
+        row.push(match subject.relieved {
+            0.0 => String::new(),
+            share => format!("{} %", digits(share * 100.0)),
+        });
+        section.rows.push(row);
+    }
+    let time = |name: &'static str| {
+        move |subject: &Subject| subject.one_thread.find(name).map(|result| result.least)
+    };
+    section
+        .goal(each(subjects, "cranelift at most as long as wasmtime Cranelift", 1.0, |subject| {
+            Some(time(CRANELIFT)(subject)? / time(WASMTIME)(subject)?)
+        }))
+        .goal(each(subjects, "baseline at most as long as wasmtime Winch", 1.0, |subject| {
+            Some(time(BASELINE)(subject)? / time(WINCH)(subject)?)
+        }))
+        .goal(each(subjects, "baseline at most 3 × validation", 3.0, |subject| {
+            Some(time(BASELINE)(subject)? / time(VALIDATION)(subject)?)
+        }))
+}
+
+fn all_threads(subjects: &[Subject]) -> Section {
+    const NAMES: [&str; 4] = [BASELINE, CRANELIFT, WINCH, WASMTIME];
+    let processors = host::with_all_processors(std::thread::available_parallelism);
+    let note = format!(
+        "The same with as many threads as there are processors, {}; time on the wall. In \
+         parentheses: × the time on one thread. {ROUNDS}",
+        processors.map_or(1, std::num::NonZero::get)
+    );
+    let title = "Compiling real modules on all processors";
+    let mut section = Section::new(title, note, &header(&[""], &NAMES, &[]));
+    for subject in subjects {
+        let mut row = vec![subject.real.name.clone()];
+        row.extend(NAMES.map(|name| {
+            let (all, one) = (subject.all_threads.find(name), subject.one_thread.find(name));
+            match (all, one) {
+                (Some(all), Some(one)) => {
+                    format!("{} ({})", duration(all.least), times(all.least / one.least))
+                }
+                _ => "refused".to_string(),
+            }
+        }));
+        section.rows.push(row);
+    }
+    let ratio = |ours: &'static str, theirs: &'static str| {
+        move |subject: &Subject| {
+            let time = |name| subject.all_threads.find(name).map(|result| result.least);
+            Some(time(ours)? / time(theirs)?)
+        }
+    };
+    section
+        .goal(each(
+            subjects,
+            "cranelift at most as long as wasmtime Cranelift",
+            1.0,
+            ratio(CRANELIFT, WASMTIME),
+        ))
+        .goal(each(
+            subjects,
+            "baseline at most as long as wasmtime Winch",
+            1.0,
+            ratio(BASELINE, WINCH),
+        ))
+}
+
+fn memory(subjects: &[Subject]) -> Section {
+    let note = "The most memory (VmHWM) that a process had in use which made the engine, read the \
+                module and compiled it on one thread, above that of one which did all but compile. \
+                The compiler's own pages count, too. In parentheses: × the module's size.";
+    let header = header(&["", "module"], &ENGINES, &[]);
+    let mut section = Section::new("Peak memory of compiling real modules", note, &header);
+    let peak = |subject: &Subject, name: &str| {
+        let found = subject.peaks.iter().find(|(of, _)| *of == name);
+        found.map(|(_, bytes)| *bytes as f64)
+    };
+    for subject in subjects {
+        let size = subject.real.binary.len() as f64;
+        let mut row = vec![subject.real.name.clone(), megabytes(size)];
+        row.extend(ENGINES.map(|name| match peak(subject, name) {
+            Some(bytes) => format!("{} ({})", megabytes(bytes), times(bytes / size)),
+            None => "refused".to_string(),
+        }));
+        section.rows.push(row);
+    }
+    section
+        .goal(each(subjects, "cranelift at most as much as wasmtime Cranelift", 1.0, |subject| {
+            Some(peak(subject, CRANELIFT)? / peak(subject, WASMTIME)?)
+        }))
+        .goal(each(subjects, "baseline at most as much as wasmtime Winch", 1.0, |subject| {
+            Some(peak(subject, BASELINE)? / peak(subject, WINCH)?)
+        }))
+}
+
+fn code_size(subjects: &[Subject]) -> Section {
+    const NAMES: [&str; 4] = [BASELINE, CRANELIFT, WINCH, WASMTIME];
+    let note = "Bytes of machine code of all functions, without trampolines, for each byte of the \
+                code section.";
+    let header = header(&["", "code section"], &NAMES, &[]);
+    let mut section = Section::new("Code size of real modules", note, &header);
+    let size = |subject: &Subject, name: &str| {
+        let found = subject.code_sizes.iter().find(|(of, _)| *of == name);
+        found.map(|(_, bytes)| *bytes as f64 / subject.code_section as f64)
+    };
+    for subject in subjects {
+        let mut row = vec![subject.real.name.clone(), megabytes(subject.code_section as f64)];
+        row.extend(NAMES.map(|name| size(subject, name).map_or("refused".to_string(), digits)));
+        section.rows.push(row);
+    }
+    section
+        .goal(each(subjects, "cranelift at most as much as wasmtime Cranelift", 1.0, |subject| {
+            Some(size(subject, CRANELIFT)? / size(subject, WASMTIME)?)
+        }))
+        .goal(each(subjects, "baseline at most as much as wasmtime Winch", 1.0, |subject| {
+            Some(size(subject, BASELINE)? / size(subject, WINCH)?)
+        }))
+}
+
+/// That a number is no larger than `limit` for any of the modules that have it.
+fn each(
+    subjects: &[Subject],
+    what: &str,
+    limit: f64,
+    number: impl Fn(&Subject) -> Option<f64>,
+) -> Goal {
+    let numbers = subjects.iter().filter_map(|subject| Some((number(subject)?, subject)));
+    let numbers: Vec<(f64, &Subject)> = numbers.collect();
+    let mean = geometric_mean(numbers.iter().map(|(number, _)| *number));
+    let worst = numbers.iter().max_by(|a, b| a.0.total_cmp(&b.0));
+    let (text, reached) = match worst {
+        Some((worst, subject)) => {
+            let name = &subject.real.name;
+            let text = format!("{} ({name}), mean {}", times(*worst), times(mean));
+            (text, *worst <= limit)
+        }
+        None => ("refused".to_string(), false),
+    };
+    Goal::plain(format!("{what}, each"), text, reached)
+}
+
+/// The peak of a process of its own.
+fn child(engine: &str, what: &str, module: &Path) -> io::Result<u64> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.args(["peak", engine, what]).arg(module).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().map_err(|_| {
+        let error = String::from_utf8_lossy(&output.stderr);
+        io::Error::other(format!("{engine}, {what} {}: {error}", module.display()))
+    })
+}
+
+/// What the child does: prints its peak.
+pub fn peak(engine: &str, what: &str, module: &Path) -> io::Result<()> {
+    let engines = Engines::new();
+    let binary = std::fs::read(module)?;
+    if what == "compile" {
+        let attempt = engines::attempts(&engines, &binary);
+        let attempt = attempt.into_iter().find(|attempt| attempt.name == engine);
+        attempt.ok_or(io::ErrorKind::NotFound)?.once().map_err(io::Error::other)?;
+    }
+    println!("{}", host::peak_memory()?);
+    Ok(())
+}
