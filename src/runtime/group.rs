@@ -38,10 +38,20 @@ impl Handle {
     ///
     /// The instance is a member of a group with at least one handle.
     pub unsafe fn from_member(member: NonNull<Inner>) -> Handle {
-        let handle = Handle(member);
+        // SAFETY: it is counted before anyone gets it.
+        let handle = unsafe { Handle::uncounted(member) };
         let handles = &handle.shared().handles;
         handles.set(handles.get() + 1);
         handle
+    }
+
+    /// A handle that is not counted, and must not be dropped.
+    ///
+    /// # Safety
+    ///
+    /// The instance is a member of a group that has another handle as long as this one is used.
+    pub unsafe fn uncounted(member: NonNull<Inner>) -> Handle {
+        Handle(member)
     }
 
     fn shared(&self) -> &Group {

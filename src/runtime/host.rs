@@ -7,7 +7,7 @@
 
 use std::any::Any;
 use std::error::Error;
-use std::mem::MaybeUninit;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -115,11 +115,13 @@ unsafe fn guard<R>(
     context: *mut HostContext,
     body: impl FnOnce(&mut Caller<'_>) -> Result<R, HostError>,
 ) -> Option<R> {
-    // SAFETY: the context lives in the importing instance, which is running.
+    // SAFETY: the context lives in the importing instance. That runs, so that whoever entered its
+    // group holds a handle until this returns.
     let instance = unsafe {
         let inner = (*context).vm.instance.cast::<Inner>().cast_mut();
-        Instance(Handle::from_member(NonNull::new_unchecked(inner)))
+        Handle::uncounted(NonNull::new_unchecked(inner))
     };
+    let instance = ManuallyDrop::new(Instance(instance));
     let failure = match catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance })))
     {
         Ok(Ok(result)) => return Some(result),
