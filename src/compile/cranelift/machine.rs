@@ -85,6 +85,12 @@ pub(super) fn from_clif(code: ir::TrapCode) -> Option<TrapCode> {
     }
 }
 
+/// What Cranelift's traps are: `ud2`.
+const UNDEFINED: [u8; 2] = [0x0f, 0x0b];
+/// What takes its place: `hlt`, which is as forbidden to a program, twice. Virtual machines often leave
+/// an undefined instruction to their host, which takes four times as long.
+const HALT: [u8; 2] = [0xf4, 0xf4];
+
 /// Whether the function asks for the context: see [`Translator::vmctx`](super::Translator::vmctx).
 fn reads_context(func: &ir::Function) -> bool {
     let asks = |inst| func.dfg.insts[inst].opcode() == ir::Opcode::GetPinnedReg;
@@ -156,6 +162,12 @@ pub(super) fn append(
     }
     out.bytes.resize(start as usize, 0xcc);
     out.bytes.extend_from_slice(buffer.data());
+    for trap in &out.traps[first_trap..] {
+        let site = &mut out.bytes[trap.offset as usize..];
+        if site.starts_with(&UNDEFINED) {
+            site[..UNDEFINED.len()].copy_from_slice(&HALT);
+        }
+    }
     out.functions.push(CompiledFunction {
         function: body.function,
         code: start..end,
