@@ -3,7 +3,7 @@
 use wasmi::CompilationMode;
 use wasmtime::Strategy;
 
-/// All of them, warm: what an engine does once is not in any measurement.
+/// All of them, with default settings but for what [`Engines::with`] says.
 pub struct Engines {
     /// This crate's tiers, by the name they have in the tables.
     pub mini: Vec<(&'static str, wasm_mini::Engine)>,
@@ -33,6 +33,15 @@ impl Engines {
     /// Engines that compile on the thread that asks.
     pub fn new() -> Engines {
         Engines::with(Threads::One)
+    }
+
+    /// Lets each of them compile something: what an engine does once, and a heap that has just been
+    /// made, shall be in no measurement.
+    pub fn warm_up(&self) {
+        let binary = crate::programs::large(100);
+        for mut loader in loaders(self, &binary) {
+            loader.run(3);
+        }
     }
 
     /// Engines with default settings but for the number of threads that compile.

@@ -6,15 +6,15 @@
 //! peers footprint [--quick] [--write]            processes, sizes of programs, numbers of crates
 //! ```
 //!
-//! The parts, and how long they take on a quiet machine:
+//! The parts, and about how long they take when nothing else is running:
 //!
 //! ```text
-//! calls      TIME_CALLS   from the host to the guest and back the other way
-//! compile    TIME_COMPILE   small modules and generated ones
-//! kernels    TIME_KERNELS   fixtures and `benches/kernels`
-//! traps      TIME_TRAPS
-//! instances  TIME_INSTANCES
-//! modules    TIME_MODULES   real modules: `benches/fetch-modules.sh` brings them
+//! calls      10 s    from the host to the guest, and the other way
+//! compile    15 s    small modules and generated ones
+//! kernels    40 s    the fixtures and `benches/kernels`
+//! traps       5 s    errors of the guest
+//! instances   5 s    made and dropped
+//! modules    10 min  what `benches/fetch-modules.sh` has brought
 //! ```
 //!
 //! Prints Markdown, and on stderr what is going on; `--write` keeps each part in its own place of
@@ -79,6 +79,7 @@ fn run_parts(parts: &[&str], quick: bool, write: bool) -> io::Result<()> {
     let description = host::description(host::pin());
     println!("{description}");
     let engines = Engines::new();
+    engines.warm_up();
     let mut failed = Ok(());
     for part in parts {
         host::progress(format_args!("{part}"));

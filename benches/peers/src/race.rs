@@ -20,6 +20,11 @@ impl<'a> Contender<'a> {
         Contender { name: name.into(), run: Box::new(run) }
     }
 
+    /// Does it n times.
+    pub fn run(&mut self, n: u64) {
+        (self.run)(n);
+    }
+
     /// For what takes longer than the loop around it.
     pub fn new<T>(name: impl Into<String>, mut once: impl FnMut() -> T + 'a) -> Contender<'a> {
         Contender::looping(name, move |n| {
@@ -65,7 +70,7 @@ pub fn race(plan: Plan, mut contenders: Vec<Contender<'_>>) -> Race {
 
 fn time(contender: &mut Contender<'_>, n: u64) -> Duration {
     let start = thread_time();
-    (contender.run)(n);
+    contender.run(n);
     thread_time() - start
 }
 

@@ -48,7 +48,7 @@ pub fn measure(engines: &Engines, plan: Plan) -> Vec<Section> {
     let note = "One call of each fixture, least time. In parentheses: × wasmtime Cranelift.";
     let names = races[0].2.0.iter().map(|result| result.name.as_str());
     let header: Vec<&str> = std::iter::once("").chain(names).collect();
-    let mut section = Section::new("Execution", note, &header);
+    let mut section = Section::new("Fixtures", note, &header);
     let mut product = [(BASELINE, 1.0), (WINCH, 1.0), (CRANELIFT, 1.0)];
     for (name, arguments, race) in &races {
         let mut row = vec![format!("{name}({arguments})")];
