@@ -36,7 +36,6 @@ pub(super) struct Foreign<'a> {
 
 /// The code of a module, and what the runtime must know of it. Offsets are from the start of the
 /// first chunk.
-#[derive(Default)]
 pub(super) struct Compiled {
     /// The code, to be laid end to end, each at a multiple of [`FUNCTION_ALIGNMENT`].
     pub chunks: Vec<Vec<u8>>,
@@ -93,7 +92,7 @@ pub(super) fn compile(
         let mut worker = engine.worker();
         let part = job.compile(bodies, &mut worker)?;
         engine.retire(worker);
-        return Ok(join(vec![part], clock));
+        return Ok(Compiled::new(part, clock));
     }
     let batches = split(bodies, batch);
     let threads = engine.compile_threads().min(batches.len());
@@ -247,46 +246,74 @@ impl Foreign<'_> {
 
 /// Lays the parts end to end. The code itself stays where it is until it is linked.
 fn join(parts: Vec<Part>, clock: &mut Clock) -> Compiled {
-    let mut all = Compiled::default();
-    let sum = |len: fn(&Part) -> usize| parts.iter().map(len).sum();
-    all.chunks.reserve_exact(parts.len());
-    all.functions.reserve_exact(sum(|part| part.code.functions.len()));
-    all.relocations.reserve_exact(sum(|part| part.code.relocations.len()));
-    all.traps.reserve_exact(sum(|part| part.code.traps.len()));
-    all.calls.reserve_exact(sum(|part| part.code.calls.len()));
-    all.plain.reserve_exact(sum(|part| part.plain.len()));
-    all.tiers.reserve_exact(sum(|part| part.tiers.len()));
-    let mut end = 0;
+    let sum = |len: fn(&Part) -> usize| parts[1..].iter().map(len).sum();
+    let (functions, relocations, traps, calls) = (
+        sum(|part| part.code.functions.len()),
+        sum(|part| part.code.relocations.len()),
+        sum(|part| part.code.traps.len()),
+        sum(|part| part.code.calls.len()),
+    );
+    let count = parts.len();
+    let mut parts = parts.into_iter();
+    let mut all = Compiled::new(parts.next().expect("a large module has parts"), clock);
+    all.chunks.reserve_exact(count - 1);
+    all.functions.reserve_exact(functions);
+    all.relocations.reserve_exact(relocations);
+    all.traps.reserve_exact(traps);
+    all.calls.reserve_exact(calls);
+    all.plain.reserve_exact(functions);
+    all.tiers.reserve_exact(functions);
     for part in parts {
+        all.append(part, clock);
+    }
+    all
+}
+
+impl Compiled {
+    fn new(part: Part, clock: &mut Clock) -> Compiled {
         let Part { code, plain, tiers, foreign, timings } = part;
         clock.add(timings);
-        let start = (end as usize).next_multiple_of(FUNCTION_ALIGNMENT) as u32;
+        let CompiledCode { bytes, functions, relocations, traps, calls, .. } = code;
+        Compiled {
+            chunks: vec![bytes],
+            functions,
+            relocations,
+            traps,
+            calls,
+            plain,
+            tiers,
+            foreign,
+        }
+    }
+
+    fn append(&mut self, part: Part, clock: &mut Clock) {
+        let Part { code, plain, tiers, foreign, timings } = part;
+        clock.add(timings);
+        let start = self.len().next_multiple_of(FUNCTION_ALIGNMENT) as u32;
         let moved = |range: Range<u32>| range.start + start..range.end + start;
-        all.functions.extend(code.functions.into_iter().map(|mut function| {
+        self.functions.extend(code.functions.into_iter().map(|mut function| {
             function.code = moved(function.code);
             function
         }));
-        all.relocations.extend(
+        self.relocations.extend(
             code.relocations
                 .iter()
                 .map(|relocation| Relocation { offset: relocation.offset + start, ..*relocation }),
         );
         let traps = code.traps.iter();
-        all.traps.extend(traps.map(|site| TrapSite { offset: site.offset + start, ..*site }));
-        all.calls.extend(
+        self.traps.extend(traps.map(|site| TrapSite { offset: site.offset + start, ..*site }));
+        self.calls.extend(
             code.calls
                 .iter()
                 .map(|site| CallSite { return_offset: site.return_offset + start, ..*site }),
         );
-        all.plain.extend(plain);
-        all.tiers.extend(tiers);
+        self.plain.extend(plain);
+        self.tiers.extend(tiers);
         if !foreign.is_empty() {
-            all.foreign = moved(foreign);
+            self.foreign = moved(foreign);
         }
-        end = start + code.bytes.len() as u32;
-        all.chunks.push(code.bytes);
+        self.chunks.push(code.bytes);
     }
-    all
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
