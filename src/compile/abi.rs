@@ -317,8 +317,6 @@ impl Layout {
 /// of the module that calls.
 ///
 /// Those that can fail return 0 for success and 1 for failure, which has one trap code each.
-// The baseline tier has no operator yet that needs one.
-#[cfg_attr(not(feature = "cranelift"), allow(dead_code))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Builtin {
@@ -351,7 +349,6 @@ impl Builtin {
     pub const COUNT: usize = Builtin::ElemDrop as usize + 1;
 
     /// Offset of its address in the table that [`BUILTINS`] points to.
-    #[cfg(feature = "cranelift")]
     pub const fn offset(self) -> i32 {
         self as i32 * 8
     }
@@ -382,7 +379,6 @@ pub(crate) const THREAD: i32 = offset_of!(VmContext, thread) as i32;
 /// Offset of the recorder's address in the [`VmContext`].
 pub(crate) const RECORD_TRAP: i32 = offset_of!(VmContext, record_trap) as i32;
 /// Offset of the pointer to the builtins' addresses in the [`VmContext`].
-#[cfg(feature = "cranelift")]
 pub(crate) const BUILTINS: i32 = offset_of!(VmContext, builtins) as i32;
 /// Offset of the shim's address in the [`HostContext`].
 pub(crate) const SHIM: i32 = offset_of!(HostContext, shim) as i32;

@@ -185,10 +185,8 @@ impl Worker {
         match tier {
             #[cfg(feature = "baseline")]
             Tier::Baseline => {
-                // The operators that need the layout are not there yet.
-                let _ = layout;
                 let new = || Box::new(baseline::Compiler::new(backend.options));
-                self.baseline.get_or_insert_with(new).compile(info, body, facts, out)
+                self.baseline.get_or_insert_with(new).compile(info, layout, body, facts, out)
             }
             #[cfg(feature = "cranelift")]
             Tier::Cranelift => {

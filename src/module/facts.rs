@@ -1,7 +1,7 @@
 //! One walk over a body that validates it and collects what a compiler wants to know beforehand.
 //!
 //! Refuses invalid bodies. The facts are hints about cost: a compiler may ignore them and stay
-//! correct, except for `makes_calls` and `has_loops`, which are exact.
+//! correct, except for `makes_calls`, `calls_runtime` and `has_loops`, which are exact.
 
 use wasmparser::{
     BinaryReader, BlockType, FuncValidatorAllocations, OperatorsReader, VisitOperator,
@@ -22,6 +22,11 @@ pub(crate) struct Facts {
     pub uses: Vec<u32>,
     /// Whether any call operator occurs, reachable or not.
     pub makes_calls: bool,
+    /// Whether any operator occurs that may need the runtime, such as `memory.grow`, reachable or
+    /// not.
+    pub calls_runtime: bool,
+    /// How often memories are loaded from and stored to, weighted like the uses of locals.
+    pub memory_accesses: u32,
     /// Whether any loop occurs, reachable or not.
     pub has_loops: bool,
     /// How deep the deepest loop is nested in others, itself counted.
@@ -50,6 +55,8 @@ impl Facts {
         self.locals.clear();
         self.uses.clear();
         self.makes_calls = false;
+        self.calls_runtime = false;
+        self.memory_accesses = 0;
         self.has_loops = false;
         self.max_loop_depth = 0;
         self.divides = false;
@@ -64,6 +71,10 @@ impl Facts {
         // Validation has seen the index to be in range before this runs.
         let uses = &mut self.uses[local as usize];
         *uses = uses.saturating_add(self.weight);
+    }
+
+    fn accesses_memory(&mut self) {
+        self.memory_accesses = self.memory_accesses.saturating_add(self.weight);
     }
 
     fn open(&mut self, is_loop: bool) {
@@ -193,6 +204,47 @@ macro_rules! validate_and_note {
     (@one $self:ident CallIndirect $visit:ident $ty:ident $table:ident) => {{
         $self.facts.makes_calls = true;
         $self.validator.$visit($ty, $table)
+    }};
+    (@one $self:ident I32Load $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Load $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident F32Load $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident F64Load $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I32Load8S $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I32Load8U $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I32Load16S $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I32Load16U $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Load8S $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Load8U $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Load16S $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Load16U $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Load32S $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Load32U $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I32Store $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Store $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident F32Store $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident F64Store $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I32Store8 $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I32Store16 $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Store8 $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Store16 $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@one $self:ident I64Store32 $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
+    (@access $self:ident $visit:ident $memarg:ident) => {{
+        $self.facts.accesses_memory();
+        $self.validator.$visit($memarg)
+    }};
+    (@one $self:ident MemoryGrow $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident MemoryFill $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident MemoryCopy $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident MemoryInit $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident DataDrop $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident TableGrow $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident TableFill $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident TableCopy $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident TableInit $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident ElemDrop $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@runtime $self:ident $visit:ident $($arg:ident)*) => {{
+        $self.facts.calls_runtime = true;
+        $self.validator.$visit($($arg),*)
     }};
     (@one $self:ident I32DivS $visit:ident) => { validate_and_note!(@note $self $visit divides) };
     (@one $self:ident I32DivU $visit:ident) => { validate_and_note!(@note $self $visit divides) };

@@ -1,4 +1,4 @@
-//! Direct calls.
+//! Calls: direct ones, of imports, and of what a table's element refers to.
 //!
 //! Owns the caller's side of the calling convention. Below the frame a call has
 //!
@@ -10,18 +10,32 @@
 //!
 //! Locals survive: their homes are slots or callee-saved registers. Temporaries do not: those that
 //! are no arguments are spilled first.
+//!
+//! A callee that may belong to another instance gets its own context, and the caller's waits in the
+//! frame, in the canonical slot above all operands.
+
+use std::mem::offset_of;
 
 use super::Compiler;
 use super::registers::{Operand, slot};
 use super::value::Value;
 use crate::asm::{Alu, Gpr, Mem, Size};
-use crate::compile::abi::{Location, SCRATCH};
+use crate::compile::abi::{Location, SCRATCH, VMCTX, VmFunction};
 use crate::compile::{CallSite, Relocation};
 use crate::module::{FuncType, ValType};
 
+/// What is called.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Callee {
+    /// The function with this index, which the module defines.
+    Defined(u32),
+    /// What the [`VmFunction`] says that is this far from the address in a register, in which no
+    /// argument travels.
+    At(Gpr, i32),
+}
+
 impl Compiler {
-    /// Calls the defined function with this index and type.
-    pub(super) fn call(&mut self, function: u32, ty: &FuncType) {
+    pub(super) fn call(&mut self, callee: Callee, ty: &FuncType) {
         self.callee.assign(ty);
         let base = self.stack.len() - ty.params().len();
         self.spill_temporaries_below(base);
@@ -34,9 +48,14 @@ impl Compiler {
         }
         self.pass_arguments(base, ty.params());
         self.pass_return_area(stack_bytes);
-        let field = self.asm.call_rel32_placeholder();
-        self.relocations.push(Relocation { offset: field, function });
-        self.calls.push(CallSite { return_offset: self.asm.offset(), wasm_offset: self.operator });
+        match callee {
+            Callee::Defined(function) => {
+                let field = self.asm.call_rel32_placeholder();
+                self.relocations.push(Relocation { offset: field, function });
+                self.note_call();
+            }
+            Callee::At(register, offset) => self.call_with_context(register, offset),
+        }
 
         self.stack.truncate(base);
         self.registers.free_all();
@@ -47,8 +66,31 @@ impl Compiler {
         }
     }
 
+    fn note_call(&mut self) {
+        self.calls.push(CallSite { return_offset: self.asm.offset(), wasm_offset: self.operator });
+    }
+
+    /// Calls what the [`VmFunction`] at this address says. Only then are the arguments' entries
+    /// popped, so that nobody has the slot above them.
+    fn call_with_context(&mut self, register: Gpr, offset: i32) {
+        let own = slot(self.frame.operand_slot(self.stack.len()));
+        self.asm.mov_mr(Size::S64, own, VMCTX);
+        let [code, vmctx] = [offset_of!(VmFunction, code), offset_of!(VmFunction, vmctx)]
+            .map(|field| Mem::base(register, offset + field as i32));
+        if register == VMCTX {
+            self.asm.mov_rm(Size::S64, SCRATCH, code);
+            self.asm.mov_rm(Size::S64, VMCTX, vmctx);
+            self.asm.call_r(SCRATCH);
+        } else {
+            self.asm.mov_rm(Size::S64, VMCTX, vmctx);
+            self.asm.call_m(code);
+        }
+        self.note_call();
+        self.asm.mov_rm(Size::S64, VMCTX, own);
+    }
+
     /// Spills what the call would destroy and is not an argument.
-    fn spill_temporaries_below(&mut self, base: usize) {
+    pub(super) fn spill_temporaries_below(&mut self, base: usize) {
         for at in self.stack.settled()..base {
             if matches!(self.stack.get(at).value, Value::Gpr(_) | Value::Xmm(_)) {
                 self.spill(at);

@@ -5,7 +5,8 @@
 
 use super::Compiler;
 use super::registers::{float_size_of, size_of};
-use crate::asm::{Cond, Gpr, Label, Mem, Size, Xmm};
+use super::table::TYPE_ID;
+use crate::asm::{Alu, Cond, Gpr, Label, Mem, Size, Xmm};
 use crate::compile::TrapSite;
 use crate::compile::abi::{FLOAT_SCRATCH, RAISE_TRAP, SCRATCH, VMCTX};
 use crate::error::TrapCode;
@@ -24,6 +25,8 @@ pub(super) struct Cold {
 #[derive(Clone, Copy, Debug)]
 enum What {
     Trap(TrapCode),
+    /// A table's element, whose address is in this register, is not what is to be called.
+    WrongCallee(Gpr),
     /// The dividend in rax is divided by -1.
     DivideByMinusOne {
         size: Size,
@@ -56,6 +59,11 @@ impl Compiler {
     /// Traps if the condition holds.
     pub(super) fn trap_if(&mut self, cond: Cond, code: TrapCode) {
         self.jump_to_cold(cond, What::Trap(code));
+    }
+
+    /// Traps, if the condition holds, because of the element at this address.
+    pub(super) fn wrong_callee(&mut self, cond: Cond, element: Gpr) {
+        self.jump_to_cold(cond, What::WrongCallee(element));
     }
 
     /// Divides by -1 out of line if the condition holds. Returns the label to bind behind the
@@ -95,6 +103,14 @@ impl Compiler {
             self.asm.bind(label);
             match what {
                 What::Trap(code) => self.emit_trap(code, wasm_offset),
+                What::WrongCallee(element) => {
+                    let is_there = self.asm.new_label();
+                    self.asm.alu_mi(Alu::Cmp, Size::S32, Mem::base(element, TYPE_ID), 0);
+                    self.asm.jcc_short(Cond::Ne, is_there);
+                    self.emit_trap(TrapCode::UninitializedElement, wasm_offset);
+                    self.asm.bind(is_there);
+                    self.emit_trap(TrapCode::IndirectCallTypeMismatch, wasm_offset);
+                }
                 What::DivideByMinusOne { remainder: true, back, .. } => {
                     self.asm.zero(Gpr::Rdx);
                     self.asm.jmp(back);

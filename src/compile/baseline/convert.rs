@@ -190,6 +190,10 @@ impl Compiler {
         }
         self.release(Operand::Xmm(source));
         self.push_gpr(int_type(to), dst);
+        if is_signed {
+            // By way of 64 bits: the sign is in the upper half too.
+            self.registers.zero_extended.remove(dst);
+        }
     }
 
     /// Replaces `dst` by the nearest integer unless the condition holds.

@@ -145,8 +145,10 @@ impl Compiler {
             }
             Division::DIV_U => {
                 let dst = self.gpr_for_result(left, Operand::Const(0));
-                self.load_gpr(size, dst, left);
-                if log > 0 {
+                if log == 0 {
+                    self.load_unchanged(size, dst, left);
+                } else {
+                    self.load_gpr(size, dst, left);
                     self.asm.shift_ri(Shift::Shr, size, dst, log as u8);
                 }
                 self.finish_binary(int_type(size), dst, left, Operand::Const(0));
@@ -177,7 +179,7 @@ impl Compiler {
             _ => {
                 // By one.
                 let dst = self.gpr_for_result(left, Operand::Const(0));
-                self.load_gpr(size, dst, left);
+                self.load_unchanged(size, dst, left);
                 self.finish_binary(int_type(size), dst, left, Operand::Const(0));
             }
         }

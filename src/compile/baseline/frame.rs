@@ -9,7 +9,7 @@
 //! rbp + 16 ..   stack parameters, at home where they arrived
 //! rbp + 8       return address
 //! rbp           the caller's rbp
-//! rbp - 8 ..    callee-saved registers that are homes, pushed
+//! rbp - 8 ..    callee-saved registers that are homes, of the memory base too, pushed
 //!               the return area's address, if the function has one
 //!               parameters with a slot for a home
 //!               other locals with a slot for a home, zeroed on entry
@@ -144,6 +144,11 @@ impl<const N: usize> Hottest<N> {
 
 /// A home in a callee-saved register costs a push and a pop; fewer uses are better off in a slot.
 const WORTH_SAVING: u32 = 2;
+/// The base of memory 0 never moves, so that it competes for a home as if it were one more local,
+/// used by every load and store. This stands for its index.
+const MEMORY_BASE: u32 = u32::MAX;
+/// With fewer accesses, each had better load the base.
+const WORTH_A_BASE: u32 = 2;
 /// Temporaries that a leaf function keeps at least, of either class.
 const LEAST_TEMPORARIES: usize = 4;
 /// Caller-saved registers, the homes of leaf functions' locals, in the order of preference. Never
@@ -157,7 +162,10 @@ const TEMPORARIES: GprSet =
 impl Compiler {
     /// Starts the frame of the function whose signature is in `self.signature`.
     pub(super) fn assign_homes(&mut self, facts: &Facts) {
-        self.frame = Frame { makes_calls: facts.makes_calls, ..Frame::default() };
+        // A call into the runtime is no less of a call than any other.
+        let makes_calls = facts.makes_calls || facts.calls_runtime;
+        self.frame = Frame { makes_calls, ..Frame::default() };
+        self.memory_base = None;
         self.homes.clear();
         self.homes.resize(facts.locals.len(), Home::Nowhere);
 
@@ -173,10 +181,12 @@ impl Compiler {
                 gprs.offer(*uses, local as u32);
             }
         }
+        if facts.memory_accesses >= WORTH_A_BASE {
+            gprs.offer(facts.memory_accesses, MEMORY_BASE);
+        }
         let gpr_homes = self.assign_gprs(gprs.as_slice(), facts);
         // No xmm register survives a call.
-        let xmm_homes =
-            if facts.makes_calls { XmmSet::EMPTY } else { self.assign_xmms(xmms.as_slice()) };
+        let xmm_homes = if makes_calls { XmmSet::EMPTY } else { self.assign_xmms(xmms.as_slice()) };
         let all_xmms = Xmm::ALL.into_iter().fold(XmmSet::EMPTY, XmmSet::with);
         self.registers = Registers::new(
             TEMPORARIES.minus(gpr_homes),
@@ -195,7 +205,7 @@ impl Compiler {
     fn assign_gprs(&mut self, hottest: &[(u32, u32)], facts: &Facts) -> GprSet {
         let mut homes = GprSet::EMPTY;
         let mut free = GprSet::EMPTY;
-        if !facts.makes_calls {
+        if !self.frame.makes_calls {
             free = GprSet::of(&LEAF_HOMES);
             if facts.divides {
                 free.remove(Gpr::Rdx);
@@ -216,7 +226,7 @@ impl Compiler {
             }
         }
         for &(uses, local) in hottest {
-            if self.homes[local as usize] != Home::Nowhere {
+            if local != MEMORY_BASE && self.homes[local as usize] != Home::Nowhere {
                 continue;
             }
             let caller_saved =
@@ -227,7 +237,11 @@ impl Compiler {
                 _ => None,
             };
             if let Some(home) = home {
-                self.homes[local as usize] = Home::Gpr(home);
+                if local == MEMORY_BASE {
+                    self.memory_base = Some(home);
+                } else {
+                    self.homes[local as usize] = Home::Gpr(home);
+                }
                 homes.insert(home);
             }
         }
@@ -311,6 +325,10 @@ impl Compiler {
             self.asm.mov_mr(Size::S64, home, register);
         }
         self.emit_moves();
+        self.zero_extend_homes(facts);
+        if let Some(home) = self.memory_base {
+            self.load_memory_base(0, home);
+        }
 
         // Slots of locals that are no parameters lie together, the first one highest.
         let mut highest = None;
@@ -328,6 +346,25 @@ impl Compiler {
         }
         if let Some(highest) = highest {
             self.zero_slots(highest, count);
+        }
+    }
+
+    /// Notes which homes hold an i32 with zeros above it, now and whenever the local is set. A
+    /// parameter that is at home where it arrived has anything there: that is worth an instruction
+    /// if it may become an address.
+    fn zero_extend_homes(&mut self, facts: &Facts) {
+        for (local, home) in self.homes.iter().enumerate() {
+            let Home::Gpr(home) = *home else { continue };
+            if facts.locals[local] != ValType::I32 {
+                continue;
+            }
+            if self.signature.params.get(local) == Some(&Location::Gpr(home)) {
+                if facts.memory_accesses == 0 {
+                    continue;
+                }
+                self.asm.mov_rr(Size::S32, home, home);
+            }
+            self.registers.zero_extended.insert(home);
         }
     }
 
@@ -451,5 +488,5 @@ impl Compiler {
 
 /// Whether wasm values of this type can be compiled by this tier.
 pub(super) fn is_supported(ty: ValType) -> bool {
-    matches!(ty, ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64)
+    ty != ValType::V128
 }

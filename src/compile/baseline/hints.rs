@@ -1,7 +1,7 @@
 //! Looking ahead by one operator: where a result had best be put.
 //!
-//! Owns what is known of the next operator. Only operators of one byte ask; for all others the
-//! driver shows none.
+//! Owns what is known of the next operator. Only those without immediates, `global.get` and loads
+//! ask; for all others the driver shows none.
 
 use super::Compiler;
 use super::frame::Home;
@@ -21,9 +21,13 @@ const SELECT: u8 = 0x1B;
 const TYPED_SELECT: u8 = 0x1C;
 const LOCAL_SET: u8 = 0x21;
 const LOCAL_TEE: u8 = 0x22;
+const GLOBAL_GET: u8 = 0x23;
+const I32_LOAD: u8 = 0x28;
+const I64_LOAD32_U: u8 = 0x35;
 const I32_EQZ: u8 = 0x45;
 const I64_EQZ: u8 = 0x50;
 const LAST_PLAIN: u8 = 0xC4;
+const REF_IS_NULL: u8 = 0xD1;
 
 /// The bytes of a body, for looking ahead.
 pub(super) struct Lookahead<'a> {
@@ -36,13 +40,16 @@ impl<'a> Lookahead<'a> {
     }
 
     /// The first eight bytes of the operator behind the one that starts here, lowest first;
-    /// zeros, which ask for nothing, if the one that starts here has more than one byte.
+    /// zeros, which ask for nothing, if the one that starts here has no use for hints.
     #[inline]
     pub fn behind(&self, at: usize) -> u64 {
-        if !matches!(self.code.get(at).copied(), Some(SELECT | I32_EQZ..=LAST_PLAIN)) {
-            return 0;
-        }
-        let rest = &self.code[at + 1..];
+        let next = match self.code.get(at).copied() {
+            Some(SELECT | REF_IS_NULL | I32_EQZ..=LAST_PLAIN) => at + 1,
+            Some(GLOBAL_GET) => self.behind_immediate(at + 1),
+            Some(I32_LOAD..=I64_LOAD32_U) => self.behind_immediate(self.behind_immediate(at + 1)),
+            _ => return 0,
+        };
+        let rest = &self.code[next..];
         match rest.first_chunk() {
             Some(bytes) => u64::from_le_bytes(*bytes),
             None => {
@@ -51,6 +58,15 @@ impl<'a> Lookahead<'a> {
                 u64::from_le_bytes(bytes)
             }
         }
+    }
+}
+
+impl Lookahead<'_> {
+    /// Where the immediate that starts here ends. The body is valid, so it does end.
+    #[inline]
+    fn behind_immediate(&self, at: usize) -> usize {
+        let bytes = &self.code[at..];
+        at + 1 + bytes.iter().take_while(|byte| **byte & 0x80 != 0).count()
     }
 }
 

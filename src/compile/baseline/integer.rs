@@ -272,6 +272,7 @@ impl Compiler {
         }
         let dst = self.gpr_for_result(left, right);
         match right {
+            Operand::Const(1) => self.load_unchanged(size, dst, left),
             Operand::Const(bits) => self.multiply_by(size, dst, left, bits),
             Operand::Slot(offset) => {
                 self.load_gpr(size, dst, left);
@@ -312,7 +313,6 @@ impl Compiler {
     /// Shifts `dst` in place by a constant.
     fn shift_by(&mut self, shift: Shift, size: Size, dst: Gpr, count: u32) {
         match (shift, count) {
-            (_, 0) => {}
             // As short, and more ports of the processor can do it.
             (Shift::Shl, 1) => self.asm.alu_rr(Alu::Add, size, dst, dst),
             _ => self.asm.shift_ri(shift, size, dst, count as u8),
@@ -340,6 +340,7 @@ impl Compiler {
                         // instructions with a dependency.
                         self.asm.lea(size, dst, Mem::index_only(left, scale, 0));
                     }
+                    (_, 0, _) => self.load_unchanged(size, dst, left),
                     _ => {
                         self.load_gpr(size, dst, left);
                         self.shift_by(shift, size, dst, count);
@@ -516,14 +517,6 @@ impl Compiler {
         let dst = self.gpr_for_result(operand, Operand::Const(0));
         self.load_zero_extended(dst, operand);
         self.finish_binary(ValType::I64, dst, operand, Operand::Const(0));
-    }
-
-    /// Loads the low half. A 32-bit move clears the upper one, even onto itself.
-    fn load_zero_extended(&mut self, dst: Gpr, operand: Operand) {
-        match operand {
-            Operand::Gpr(source) => self.asm.mov_rr(Size::S32, dst, source),
-            _ => self.load_gpr(Size::S32, dst, operand),
-        }
     }
 
     /// `i32.wrap_i64` takes no instruction: nobody looks at the upper half of an i32.

@@ -13,6 +13,7 @@
 //! - `registers`: temporaries, and moving operands about;
 //! - `hints`: what the next operator would like;
 //! - `locals`, `integer`, `divide`, `float`, `convert`: operators;
+//! - `memory`, `bulk`, `global`, `table`: what the context leads to;
 //! - `control`, `br_table`, `select`: blocks and branches; `calls`; `moves`: many registers at once;
 //! - `cold`: traps.
 //!
@@ -20,6 +21,7 @@
 //! allocation is kept from one function to the next.
 
 mod br_table;
+mod bulk;
 mod calls;
 mod cold;
 mod control;
@@ -27,13 +29,16 @@ mod convert;
 mod divide;
 mod float;
 mod frame;
+mod global;
 mod hints;
 mod integer;
 mod locals;
+mod memory;
 mod moves;
 mod operators;
 mod registers;
 mod select;
+mod table;
 mod value;
 
 #[cfg(test)]
@@ -52,7 +57,7 @@ use self::moves::Moves;
 use self::operators::Emit;
 use self::registers::Registers;
 use self::value::{Value, ValueStack};
-use super::abi::Signature;
+use super::abi::{Layout, Signature};
 use super::{
     CallSite, CompileOptions, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, OperatorStart,
     Relocation, TrapSite,
@@ -69,6 +74,7 @@ pub(crate) struct Compiler {
     options: CompileOptions,
 
     // The function's surroundings.
+    layout: Layout,
     signature: Signature,
     /// The signature of the function that is being called.
     callee: Signature,
@@ -95,6 +101,8 @@ pub(crate) struct Compiler {
     registers: Registers,
     local_types: Vec<ValType>,
     homes: Vec<Home>,
+    /// Where the base of memory 0 is all the time, if the function accesses it often enough.
+    memory_base: Option<Gpr>,
     frame: Frame,
     control: Vec<ControlFrame>,
     /// The types of the open blocks' parameters and results.
@@ -108,6 +116,8 @@ pub(crate) struct Compiler {
     traps: Vec<TrapSite>,
     calls: Vec<CallSite>,
     operators: Vec<OperatorStart>,
+    /// Whether anything is read from the context, besides what traps and callees read.
+    reads_context: bool,
 
     // Jump tables.
     /// For each table its label and where its entries start in `table_labels`.
@@ -132,6 +142,7 @@ impl Compiler {
     pub(crate) fn new(options: CompileOptions) -> Compiler {
         Compiler {
             options,
+            layout: Layout::default(),
             signature: Signature::default(),
             callee: Signature::default(),
             body_start: 0,
@@ -146,6 +157,7 @@ impl Compiler {
             registers: Registers::new(GprSet::of(&[registers::MERGE_GPR]), XmmSet::EMPTY),
             local_types: Vec::new(),
             homes: Vec::new(),
+            memory_base: None,
             frame: Frame::default(),
             control: Vec::new(),
             types: Vec::new(),
@@ -156,6 +168,7 @@ impl Compiler {
             traps: Vec::new(),
             calls: Vec::new(),
             operators: Vec::new(),
+            reads_context: false,
             tables: Vec::new(),
             table_labels: Vec::new(),
             stubs: Vec::new(),
@@ -168,6 +181,7 @@ impl Compiler {
     pub(crate) fn compile(
         &mut self,
         info: &ModuleInfo,
+        layout: &Layout,
         body: &ValidBody<'_>,
         facts: &Facts,
         out: &mut CompiledCode,
@@ -180,9 +194,10 @@ impl Compiler {
 
         let types = facts.locals.iter().chain(ty.results());
         if !types.copied().all(is_supported) {
-            let refusal = Refusal::Feature("values that are no numbers");
+            let refusal = Refusal::Feature("vectors");
             return Err(refused(refusal, self.body_start));
         }
+        self.layout.clone_from(layout);
         self.begin(ty, facts);
         self.walk(info, &mut operators).map_err(|refusal| refused(refusal, self.operator))?;
         self.check_frame_size()?;
@@ -205,6 +220,7 @@ impl Compiler {
         self.traps.clear();
         self.calls.clear();
         self.operators.clear();
+        self.reads_context = false;
         self.tables.clear();
         self.table_labels.clear();
         self.tables_made = 0;
@@ -271,8 +287,8 @@ impl Compiler {
             function,
             code: start..end,
             frameless: prologue.frameless,
-            // Only trap sites, the stack check among them, and what callees do need the context.
-            reads_context: !self.traps.is_empty() || !self.calls.is_empty(),
+            // Trap sites, the stack check among them, and what callees do need it too.
+            reads_context: self.reads_context || !self.traps.is_empty() || !self.calls.is_empty(),
         });
 
         let shift = start + prologue_len;
@@ -302,11 +318,14 @@ impl Compiler {
         let window = self.stack.settled()..self.stack.len();
         assert!(window.len() <= value::WINDOW);
         for height in window {
-            match self.stack.get(height).value {
+            let entry = self.stack.get(height);
+            match entry.value {
                 Value::Const(_) | Value::Spilled => {}
                 Value::Gpr(register) if self.registers.gprs.contains(register) => {
                     assert!(!gprs.contains(register), "{register:?} is free or used twice");
                     gprs.insert(register);
+                    let is_narrow = self.registers.zero_extended.contains(register);
+                    assert!(entry.ty == ValType::I32 || !is_narrow, "{register:?} is wider");
                 }
                 Value::Xmm(register) if self.registers.xmms.contains(register) => {
                     assert!(!xmms.contains(register), "{register:?} is free or used twice");
@@ -318,6 +337,8 @@ impl Compiler {
                 }
             }
         }
+        let zero_extended = self.registers.zero_extended;
+        assert!(zero_extended.intersect(self.registers.free_gprs).is_empty(), "it holds nothing");
         // What the window does not hold, a settled entry would have to: a settled one holds none.
         assert_eq!(gprs, self.registers.gprs, "a register is lost");
         assert_eq!(xmms, self.registers.xmms, "a register is lost");

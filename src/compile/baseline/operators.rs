@@ -4,14 +4,17 @@
 
 use wasmparser::{BlockType, VisitOperator, VisitSimdOperator};
 
+use super::calls::Callee;
 use super::convert::Truncation;
 use super::divide::Division;
 use super::float::{FloatCompare, FloatOp};
 use super::frame::is_supported;
 use super::integer::Count;
 use super::{Compiler, Refusal};
-use crate::asm::{Alu, Cond, Rounding, Shift, Size};
-use crate::module::{FuncType, ModuleInfo, ValType};
+use crate::asm::{Alu, Cond, FloatSize, Rounding, Shift, Size};
+use crate::compile::abi::{Builtin, VMCTX};
+use crate::error::TrapCode;
+use crate::module::{FuncType, ModuleInfo, TableType, ValType};
 
 /// Visits the operators.
 pub(super) struct Emit<'c, 'm> {
@@ -30,7 +33,7 @@ impl<'m> Emit<'_, 'm> {
         let (params, results): (&[ValType], &[ValType]) = match ty {
             BlockType::Empty => (&[], &[]),
             BlockType::Type(ty) => {
-                single = number(ty)?;
+                single = supported(ty)?;
                 (&[], std::slice::from_ref(&single))
             }
             BlockType::FuncType(index) => {
@@ -38,41 +41,96 @@ impl<'m> Emit<'_, 'm> {
                 (ty.params(), ty.results())
             }
         };
-        numbers(params)?;
-        numbers(results)?;
+        all_supported(params)?;
+        all_supported(results)?;
         open(self.c, params, results);
         Ok(())
     }
 
     fn call(&mut self, function: u32) -> Result<(), Refusal> {
-        if function < self.module.imported_functions {
-            return Err(Refusal::Feature("calls to imported functions"));
-        }
         let ty: &'m FuncType = self.module.function_type(function);
-        numbers(ty.params())?;
-        numbers(ty.results())?;
-        self.c.call(function, ty);
+        all_supported(ty.params())?;
+        all_supported(ty.results())?;
+        let callee = match function < self.module.imported_functions {
+            true => Callee::At(VMCTX, self.c.layout.imported_function(function)),
+            false => Callee::Defined(function),
+        };
+        self.c.call(callee, ty);
+        Ok(())
+    }
+
+    fn call_indirect(&mut self, ty: u32, table: u32) -> Result<(), Refusal> {
+        let type_id = self.module.type_ids[ty as usize];
+        let ty: &'m FuncType = &self.module.types[ty as usize];
+        all_supported(ty.params())?;
+        all_supported(ty.results())?;
+        self.c.call_indirect(ty, type_id, table, self.table(table));
         Ok(())
     }
 
     fn typed_select(&mut self, ty: wasmparser::ValType) -> Result<(), Refusal> {
-        number(ty)?;
+        supported(ty)?;
         self.c.select();
+        Ok(())
+    }
+
+    fn global_get(&mut self, global: u32) -> Result<(), Refusal> {
+        let ty = self.global_type(global)?;
+        self.c.global_get(global, ty);
+        Ok(())
+    }
+
+    fn global_set(&mut self, global: u32) -> Result<(), Refusal> {
+        let ty = self.global_type(global)?;
+        self.c.global_set(global, ty);
+        Ok(())
+    }
+
+    fn global_type(&self, global: u32) -> Result<ValType, Refusal> {
+        let ty = self.module.globals[global as usize].content;
+        all_supported(&[ty])?;
+        Ok(ty)
+    }
+
+    fn table(&self, table: u32) -> &'m TableType {
+        &self.module.tables[table as usize]
+    }
+
+    fn table_get(&mut self, table: u32) -> Result<(), Refusal> {
+        self.c.table_get(table, self.table(table));
+        Ok(())
+    }
+
+    fn table_set(&mut self, table: u32) -> Result<(), Refusal> {
+        self.c.table_set(table, self.table(table));
+        Ok(())
+    }
+
+    fn ref_null(&mut self, ty: wasmparser::HeapType) -> Result<(), Refusal> {
+        let ty = match ty {
+            wasmparser::HeapType::FUNC => ValType::FuncRef,
+            _ => ValType::ExternRef,
+        };
+        self.c.push_const(ty, 0);
+        Ok(())
+    }
+
+    fn ref_func(&mut self, function: u32) -> Result<(), Refusal> {
+        let escaping = self.module.escaping_index(function).expect("a declared function");
+        self.c.ref_func(escaping);
         Ok(())
     }
 }
 
 /// The type, if this tier can handle its values.
-fn number(ty: wasmparser::ValType) -> Result<ValType, Refusal> {
-    ValType::from_wasmparser(ty)
-        .filter(|ty| is_supported(*ty))
-        .ok_or(Refusal::Feature("values that are no numbers"))
+fn supported(ty: wasmparser::ValType) -> Result<ValType, Refusal> {
+    ValType::from_wasmparser(ty).filter(|ty| is_supported(*ty)).ok_or(Refusal::Feature("vectors"))
 }
 
-fn numbers(types: &[ValType]) -> Result<(), Refusal> {
+fn all_supported(types: &[ValType]) -> Result<(), Refusal> {
     match types.iter().copied().all(is_supported) {
         true => Ok(()),
-        false => Err(Refusal::Feature("values that are no numbers")),
+        false => Err(Refusal::Feature("vectors")),
     }
 }
 
@@ -81,6 +139,11 @@ const I32: Size = Size::S32;
 const I64: Size = Size::S64;
 const F32: ValType = ValType::F32;
 const F64: ValType = ValType::F64;
+// How much of memory they access.
+const M8: Size = Size::S8;
+const M16: Size = Size::S16;
+const M32: Size = Size::S32;
+const M64: Size = Size::S64;
 
 /// What an operator does that cannot be executed: only the nesting of blocks counts.
 macro_rules! skip_operator {
@@ -130,6 +193,13 @@ macro_rules! emit_operator {
     (@typed $v:ident If ($visit:ident $ty:ident)) => { $v.block(Compiler::if_, $ty) };
     (@typed $v:ident Call ($visit:ident $function:ident)) => { $v.call($function) };
     (@typed $v:ident TypedSelect ($visit:ident $ty:ident)) => { $v.typed_select($ty) };
+    (@typed $v:ident CallIndirect ($visit:ident $ty:ident $table:ident)) => { $v.call_indirect($ty, $table) };
+    (@typed $v:ident GlobalGet ($visit:ident $global:ident)) => { $v.global_get($global) };
+    (@typed $v:ident GlobalSet ($visit:ident $global:ident)) => { $v.global_set($global) };
+    (@typed $v:ident TableGet ($visit:ident $table:ident)) => { $v.table_get($table) };
+    (@typed $v:ident TableSet ($visit:ident $table:ident)) => { $v.table_set($table) };
+    (@typed $v:ident RefNull ($visit:ident $ty:ident)) => { $v.ref_null($ty) };
+    (@typed $v:ident RefFunc ($visit:ident $function:ident)) => { $v.ref_func($function) };
     (@typed $v:ident $op:ident $i:tt) => {{
         let c = &mut *$v.c;
         emit_operator!(@plain c $op $i);
@@ -154,6 +224,44 @@ macro_rules! emit_operator {
     (@plain $c:ident I64Const ($visit:ident $v:ident)) => { $c.push_const(ValType::I64, $v.cast_unsigned()) };
     (@plain $c:ident F32Const ($visit:ident $v:ident)) => { $c.push_const(ValType::F32, u64::from($v.bits())) };
     (@plain $c:ident F64Const ($visit:ident $v:ident)) => { $c.push_const(ValType::F64, $v.bits()) };
+
+    (@plain $c:ident I32Load ($visit:ident $m:ident)) => { $c.load_zeros(I32, M32, $m) };
+    (@plain $c:ident I64Load ($visit:ident $m:ident)) => { $c.load_zeros(I64, M64, $m) };
+    (@plain $c:ident I32Load8U ($visit:ident $m:ident)) => { $c.load_zeros(I32, M8, $m) };
+    (@plain $c:ident I32Load16U ($visit:ident $m:ident)) => { $c.load_zeros(I32, M16, $m) };
+    (@plain $c:ident I64Load8U ($visit:ident $m:ident)) => { $c.load_zeros(I64, M8, $m) };
+    (@plain $c:ident I64Load16U ($visit:ident $m:ident)) => { $c.load_zeros(I64, M16, $m) };
+    (@plain $c:ident I64Load32U ($visit:ident $m:ident)) => { $c.load_zeros(I64, M32, $m) };
+    (@plain $c:ident I32Load8S ($visit:ident $m:ident)) => { $c.load_sign(I32, M8, $m) };
+    (@plain $c:ident I32Load16S ($visit:ident $m:ident)) => { $c.load_sign(I32, M16, $m) };
+    (@plain $c:ident I64Load8S ($visit:ident $m:ident)) => { $c.load_sign(I64, M8, $m) };
+    (@plain $c:ident I64Load16S ($visit:ident $m:ident)) => { $c.load_sign(I64, M16, $m) };
+    (@plain $c:ident I64Load32S ($visit:ident $m:ident)) => { $c.load_sign(I64, M32, $m) };
+    (@plain $c:ident F32Load ($visit:ident $m:ident)) => { $c.load_float(FloatSize::F32, $m) };
+    (@plain $c:ident F64Load ($visit:ident $m:ident)) => { $c.load_float(FloatSize::F64, $m) };
+    (@plain $c:ident I32Store ($visit:ident $m:ident)) => { $c.store_low(M32, $m) };
+    (@plain $c:ident I64Store ($visit:ident $m:ident)) => { $c.store_low(M64, $m) };
+    (@plain $c:ident F32Store ($visit:ident $m:ident)) => { $c.store_low(M32, $m) };
+    (@plain $c:ident F64Store ($visit:ident $m:ident)) => { $c.store_low(M64, $m) };
+    (@plain $c:ident I32Store8 ($visit:ident $m:ident)) => { $c.store_low(M8, $m) };
+    (@plain $c:ident I32Store16 ($visit:ident $m:ident)) => { $c.store_low(M16, $m) };
+    (@plain $c:ident I64Store8 ($visit:ident $m:ident)) => { $c.store_low(M8, $m) };
+    (@plain $c:ident I64Store16 ($visit:ident $m:ident)) => { $c.store_low(M16, $m) };
+    (@plain $c:ident I64Store32 ($visit:ident $m:ident)) => { $c.store_low(M32, $m) };
+    (@plain $c:ident MemorySize ($visit:ident $memory:ident)) => { $c.memory_size($memory) };
+    (@plain $c:ident MemoryGrow ($visit:ident $memory:ident)) => { $c.call_grow(Builtin::MemoryGrow, $memory, 1) };
+    (@plain $c:ident MemoryFill ($visit:ident $memory:ident)) => { $c.memory_fill($memory) };
+    (@plain $c:ident MemoryCopy ($visit:ident $to:ident $from:ident)) => { $c.memory_copy($to, $from) };
+    (@plain $c:ident MemoryInit ($visit:ident $segment:ident $memory:ident)) => { $c.call_fallible(Builtin::MemoryInit, &[$memory, $segment], TrapCode::MemoryOutOfBounds) };
+    (@plain $c:ident DataDrop ($visit:ident $segment:ident)) => { $c.call_drop(Builtin::DataDrop, $segment) };
+
+    (@plain $c:ident TableSize ($visit:ident $table:ident)) => { $c.table_size($table) };
+    (@plain $c:ident TableGrow ($visit:ident $table:ident)) => { $c.call_grow(Builtin::TableGrow, $table, 2) };
+    (@plain $c:ident TableFill ($visit:ident $table:ident)) => { $c.call_fallible(Builtin::TableFill, &[$table], TrapCode::TableOutOfBounds) };
+    (@plain $c:ident TableCopy ($visit:ident $to:ident $from:ident)) => { $c.call_fallible(Builtin::TableCopy, &[$to, $from], TrapCode::TableOutOfBounds) };
+    (@plain $c:ident TableInit ($visit:ident $segment:ident $table:ident)) => { $c.call_fallible(Builtin::TableInit, &[$table, $segment], TrapCode::TableOutOfBounds) };
+    (@plain $c:ident ElemDrop ($visit:ident $segment:ident)) => { $c.call_drop(Builtin::ElemDrop, $segment) };
+    (@plain $c:ident RefIsNull $i:tt) => { $c.equals_zero(I64) };
 
     (@plain $c:ident I32Add $i:tt) => { $c.alu(Alu::Add, I32) };
     (@plain $c:ident I64Add $i:tt) => { $c.alu(Alu::Add, I64) };

@@ -22,6 +22,11 @@ pub(super) struct Registers {
     /// Those of them that hold nothing.
     pub free_gprs: GprSet,
     pub free_xmms: XmmSet,
+    /// Those that hold an i32 whose upper half is known to be zero, as every instruction of 32
+    /// bits leaves it: temporaries, and homes of i32 locals. The upper half of any other is
+    /// undefined, and an address made of it would be anywhere: see
+    /// [`zero_extended`](Compiler::zero_extended).
+    pub zero_extended: GprSet,
     /// Where the first float result of a block travels: the first of `xmms`.
     pub merge_xmm: Xmm,
 }
@@ -34,13 +39,21 @@ impl Registers {
     pub fn new(gprs: GprSet, xmms: XmmSet) -> Registers {
         debug_assert!(gprs.contains(MERGE_GPR));
         let merge_xmm = xmms.first().unwrap_or(FLOAT_SCRATCH);
-        Registers { gprs, xmms, free_gprs: gprs, free_xmms: xmms, merge_xmm }
+        Registers {
+            gprs,
+            xmms,
+            free_gprs: gprs,
+            free_xmms: xmms,
+            zero_extended: GprSet::EMPTY,
+            merge_xmm,
+        }
     }
 
     /// No operand is in a register any more.
     pub fn free_all(&mut self) {
         self.free_gprs = self.gprs;
         self.free_xmms = self.xmms;
+        self.zero_extended = self.zero_extended.minus(self.gprs);
     }
 }
 
@@ -108,11 +121,16 @@ impl Compiler {
     }
 
     /// Pushes what an operator left in this register: a temporary, or the home of the local that
-    /// the next operator sets (see `hints.rs`).
+    /// the next operator sets (see `hints.rs`). If it is an i32, an instruction of 32 bits wrote it.
     #[inline]
     pub(super) fn push_gpr(&mut self, ty: ValType, register: Gpr) {
         if self.registers.gprs.contains(register) {
             debug_assert!(!self.registers.free_gprs.contains(register));
+            if ty == ValType::I32 {
+                self.registers.zero_extended.insert(register);
+            } else {
+                self.registers.zero_extended.remove(register);
+            }
             self.push(ty, Value::Gpr(register));
         } else {
             self.push_hinted(ty);
@@ -154,6 +172,7 @@ impl Compiler {
         match operand {
             Operand::Gpr(register) if self.registers.gprs.contains(register) => {
                 self.registers.free_gprs.insert(register);
+                self.registers.zero_extended.remove(register);
             }
             Operand::Xmm(register) if self.registers.xmms.contains(register) => {
                 self.registers.free_xmms.insert(register);
@@ -227,6 +246,10 @@ impl Compiler {
                         self.asm.mov_rr(Size::S64, other, register);
                         self.stack.set(holder, Value::Gpr(other));
                         self.registers.free_gprs.insert(register);
+                        if self.registers.zero_extended.contains(register) {
+                            self.registers.zero_extended.remove(register);
+                            self.registers.zero_extended.insert(other);
+                        }
                     }
                     None => self.spill(holder),
                 }
@@ -258,6 +281,24 @@ impl Compiler {
                 self.asm.movzx_rr(dst, dst, Size::S8);
             }
             Operand::Xmm(_) => debug_assert!(false, "a float in an integer's place"),
+        }
+    }
+
+    /// Loads an i32 with zeros above it: a move of 32 bits clears the upper half, even onto itself.
+    pub(super) fn load_zero_extended(&mut self, dst: Gpr, src: Operand) {
+        match src {
+            Operand::Gpr(src) if src != dst || !self.registers.zero_extended.contains(src) => {
+                self.asm.mov_rr(Size::S32, dst, src);
+            }
+            _ => self.load_gpr_keeping_flags(Size::S32, dst, src),
+        }
+    }
+
+    /// Loads an operand as the result of an operator that changes nothing.
+    pub(super) fn load_unchanged(&mut self, size: Size, dst: Gpr, src: Operand) {
+        match size {
+            Size::S32 => self.load_zero_extended(dst, src),
+            _ => self.load_gpr(size, dst, src),
         }
     }
 
@@ -376,6 +417,9 @@ impl Compiler {
                     self.registers.free_gprs.remove(register);
                     self.load_gpr_keeping_flags(size_of(ty), register, operand);
                     self.stack.set(height, Value::Gpr(register));
+                    if ty == ValType::I32 {
+                        self.registers.zero_extended.insert(register);
+                    }
                 }
                 None => self.spill(height),
             }

@@ -54,7 +54,7 @@ impl Compiler {
             self.finish_float(ty, dst, kept, Operand::Const(0));
         } else {
             let dst = self.gpr_for_result(kept, Operand::Const(0));
-            self.load_gpr(size_of(ty), dst, kept);
+            self.load_unchanged(size_of(ty), dst, kept);
             self.finish_binary(ty, dst, kept, Operand::Const(0));
         }
     }

@@ -15,7 +15,10 @@
 //! 6. Entries below the *settled* mark are constants or spilled. Everything else is in the
 //!    **window** above it, which never holds more than [`WINDOW`] entries: whoever must search the
 //!    stack searches the window, and so every operator takes constant time.
-//! 7. What lies below an open block is settled, so a branch has nothing to do for it.
+//! 7. Of an i32 only the lower half counts, wherever it is. What is above it is known to be zero
+//!    if it is in a register that `registers.rs` lists as zero-extended, and never taken to be
+//!    otherwise: `i32.wrap_i64` emits nothing, and callers and callees leave there what they like.
+//! 8. What lies below an open block is settled, so a branch has nothing to do for it.
 
 use crate::asm::{Cond, Gpr, Xmm};
 use crate::module::ValType;

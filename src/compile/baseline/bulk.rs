@@ -1,0 +1,222 @@
+//! Growing, filling, copying and initialising memories and tables.
+//!
+//! The runtime does it, except for fills and copies of a small constant length.
+
+use super::Compiler;
+use super::registers::Operand;
+use super::value::Value;
+use crate::asm::{Cond, FloatSize, Gpr, Mem, Size, Xmm};
+use crate::compile::abi::{BUILTINS, Builtin, INT_PARAMS, SCRATCH, VMCTX};
+use crate::error::TrapCode;
+use crate::module::ValType;
+
+/// The longest copy or fill of constant length that is made of loads and stores.
+const MAX_INLINE: u64 = 64;
+
+/// Calls.
+impl Compiler {
+    /// Calls a function of the runtime with these indices and the topmost operands, which it
+    /// consumes.
+    fn call_builtin(&mut self, builtin: Builtin, indices: &[u32], operands: usize) {
+        let base = self.stack.len() - operands;
+        self.spill_temporaries_below(base);
+        self.moves.clear();
+        let mut params = INT_PARAMS.into_iter();
+        let mut next = || params.next().expect("a builtin takes six at most");
+        self.moves.set_gpr(next(), ValType::I64, Operand::Gpr(VMCTX));
+        for index in indices {
+            self.moves.set_gpr(next(), ValType::I64, Operand::Const(u64::from(*index)));
+        }
+        for at in base..self.stack.len() {
+            let ty = self.stack.get(at).ty;
+            let operand = self.operand_at(at);
+            // What is where it should be is not moved, which would have cleared the upper half.
+            if let (ValType::I32, Operand::Gpr(register)) = (ty, operand)
+                && self.is_temporary(operand)
+            {
+                self.load_zero_extended(register, operand);
+            }
+            self.moves.set_gpr(next(), ty, operand);
+        }
+        self.emit_moves();
+        self.reads_context = true;
+        self.asm.mov_rm(Size::S64, SCRATCH, Mem::base(VMCTX, BUILTINS));
+        self.asm.call_m(Mem::base(SCRATCH, builtin.offset()));
+        self.stack.truncate(base);
+        self.registers.free_all();
+    }
+
+    /// Calls one that returns an i32.
+    pub(super) fn call_grow(&mut self, builtin: Builtin, index: u32, operands: usize) {
+        self.call_builtin(builtin, &[index], operands);
+        self.registers.free_gprs.remove(Gpr::Rax);
+        self.push(ValType::I32, Value::Gpr(Gpr::Rax));
+    }
+
+    /// Calls one that takes three operands and can fail.
+    pub(super) fn call_fallible(&mut self, builtin: Builtin, indices: &[u32], code: TrapCode) {
+        self.call_builtin(builtin, indices, 3);
+        self.asm.test_rr(Size::S32, Gpr::Rax, Gpr::Rax);
+        self.trap_if(Cond::Ne, code);
+    }
+
+    /// Calls one that drops a segment.
+    pub(super) fn call_drop(&mut self, builtin: Builtin, segment: u32) {
+        self.call_builtin(builtin, &[segment], 0);
+    }
+
+    pub(super) fn memory_fill(&mut self, memory: u32) {
+        match self.inline_length() {
+            Some(length) => self.fill_inline(memory, length),
+            None => {
+                self.call_fallible(Builtin::MemoryFill, &[memory], TrapCode::MemoryOutOfBounds);
+            }
+        }
+    }
+
+    pub(super) fn memory_copy(&mut self, to: u32, from: u32) {
+        match self.inline_length() {
+            Some(length) => self.copy_inline(to, from, length),
+            None => {
+                self.call_fallible(Builtin::MemoryCopy, &[to, from], TrapCode::MemoryOutOfBounds);
+            }
+        }
+    }
+}
+
+/// Loads and stores instead.
+impl Compiler {
+    /// The topmost operand, if it is a constant for which loads and stores are worth it. Not 0, at
+    /// which the places must still be inside their memories.
+    fn inline_length(&mut self) -> Option<u64> {
+        match self.stack.top().value {
+            Value::Const(length) if (1..=MAX_INLINE).contains(&length) => Some(length),
+            _ => None,
+        }
+    }
+
+    /// An index that several accesses use: a constant, or in a register, zero-extended.
+    fn shared_index(&mut self, index: Operand) -> Operand {
+        let register = match index {
+            Operand::Const(_) => return index,
+            Operand::Gpr(own) if self.is_temporary(index) => own,
+            Operand::Gpr(home) if self.registers.zero_extended.contains(home) => return index,
+            _ => self.take_gpr(),
+        };
+        self.load_zero_extended(register, index);
+        self.registers.zero_extended.insert(register);
+        Operand::Gpr(register)
+    }
+
+    /// Stores the last piece first: if that is in the memory, all are, and otherwise nothing may be
+    /// written.
+    fn fill_inline(&mut self, memory: u32, length: u64) {
+        self.pop();
+        let value = self.pop();
+        let start = self.pop();
+        let start = self.shared_index(start);
+        let piece = (length + 1).next_power_of_two().min(16) / 2;
+        let width = width(piece);
+        let filling = match value {
+            Operand::Const(byte) => {
+                let bits = u64::from_le_bytes([byte as u8; 8]);
+                Operand::Const(if width == Size::S64 { bits } else { u64::from(bits as u32) })
+            }
+            Operand::Gpr(_) if width == Size::S8 => value,
+            _ => self.splat(value),
+        };
+        // As an immediate where that is possible, else in a register for all of the stores.
+        let filling = match filling {
+            Operand::Const(bits) if width == Size::S64 && i32::try_from(bits).is_err() => {
+                let register = self.take_gpr();
+                self.asm.mov_ri(Size::S64, register, bits.cast_signed());
+                Operand::Gpr(register)
+            }
+            _ => filling,
+        };
+        for offset in pieces(length, piece).rev() {
+            let address = self.heap_address(memory, start, offset, None);
+            self.store_at(width, address, filling);
+            self.release_address(address);
+        }
+        self.release(start);
+        self.release(filling);
+        self.release(value);
+    }
+
+    /// The low byte, in all bytes of a register of its own.
+    fn splat(&mut self, value: Operand) -> Operand {
+        let register = self.take_gpr();
+        self.load_gpr(Size::S32, register, value);
+        self.asm.movzx_rr(register, register, Size::S8);
+        self.asm.mov_ri(Size::S64, SCRATCH, u64::from_le_bytes([1; 8]).cast_signed());
+        self.asm.imul_rr(Size::S64, register, SCRATCH);
+        Operand::Gpr(register)
+    }
+
+    /// Loads everything before it stores anything, because the places may overlap; see
+    /// [`fill_inline`](Compiler::fill_inline) for the order of the stores.
+    fn copy_inline(&mut self, to: u32, from: u32, length: u64) {
+        self.pop();
+        let source = self.pop();
+        let destination = self.pop();
+        let source = self.shared_index(source);
+        let destination = self.shared_index(destination);
+        let piece = (length + 1).next_power_of_two().min(32) / 2;
+        let offsets = pieces(length, piece);
+        let mut held = [Operand::Const(0); (MAX_INLINE / 16) as usize];
+        for (offset, held) in offsets.clone().zip(&mut held) {
+            *held = match piece {
+                1 | 2 => Operand::Gpr(self.take_gpr()),
+                _ => Operand::Xmm(self.take_xmm()),
+            };
+            let address = self.heap_address(from, source, offset, None);
+            self.note_access();
+            match *held {
+                Operand::Xmm(register) => self.load_piece(piece, register, address.mem),
+                Operand::Gpr(register) => self.asm.movzx_rm(register, address.mem, width(piece)),
+                _ => {}
+            }
+            self.release_address(address);
+        }
+        for (offset, held) in offsets.zip(held).rev() {
+            let address = self.heap_address(to, destination, offset, None);
+            match held {
+                Operand::Xmm(register) if piece == 16 => {
+                    self.note_access();
+                    self.asm.movups_mr(address.mem, register);
+                }
+                _ => self.store_at(width(piece), address, held),
+            }
+            self.release_address(address);
+            self.release(held);
+        }
+        self.release(source);
+        self.release(destination);
+    }
+
+    fn load_piece(&mut self, piece: u64, dst: Xmm, src: Mem) {
+        match piece {
+            4 => self.asm.movs_rm(FloatSize::F32, dst, src),
+            8 => self.asm.movs_rm(FloatSize::F64, dst, src),
+            _ => self.asm.movups_rm(dst, src),
+        }
+    }
+}
+
+fn width(bytes: u64) -> Size {
+    match bytes {
+        1 => Size::S8,
+        2 => Size::S16,
+        4 => Size::S32,
+        _ => Size::S64,
+    }
+}
+
+/// How to make up a length of pieces: their offsets. The last one may overlap the one before.
+fn pieces(
+    length: u64,
+    piece: u64,
+) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator + Clone {
+    (0..length.div_ceil(piece) as usize).map(move |at| (at as u64 * piece).min(length - piece))
+}
