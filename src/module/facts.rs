@@ -233,8 +233,6 @@ macro_rules! validate_and_note {
         $self.validator.$visit($memarg)
     }};
     (@one $self:ident MemoryGrow $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
-    (@one $self:ident MemoryFill $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
-    (@one $self:ident MemoryCopy $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
     (@one $self:ident MemoryInit $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
     (@one $self:ident DataDrop $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
     (@one $self:ident TableGrow $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
@@ -242,6 +240,12 @@ macro_rules! validate_and_note {
     (@one $self:ident TableCopy $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
     (@one $self:ident TableInit $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
     (@one $self:ident ElemDrop $visit:ident $($arg:ident)*) => { validate_and_note!(@runtime $self $visit $($arg)*) };
+    (@one $self:ident MemoryFill $visit:ident $($arg:ident)*) => { validate_and_note!(@bulk $self $visit $($arg)*) };
+    (@one $self:ident MemoryCopy $visit:ident $($arg:ident)*) => { validate_and_note!(@bulk $self $visit $($arg)*) };
+    (@bulk $self:ident $visit:ident $($arg:ident)*) => {{
+        $self.facts.accesses_memory();
+        validate_and_note!(@runtime $self $visit $($arg)*)
+    }};
     (@runtime $self:ident $visit:ident $($arg:ident)*) => {{
         $self.facts.calls_runtime = true;
         $self.validator.$visit($($arg),*)

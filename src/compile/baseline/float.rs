@@ -4,7 +4,7 @@
 //! and for comparisons, where the hardware reports them in the parity flag.
 
 use super::Compiler;
-use super::registers::{Operand, float_size_of, size_of, slot};
+use super::registers::{Operand, float_size_of, size_of};
 use super::value::Value;
 use crate::asm::{Alu, Cond, Rounding, Size, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, SCRATCH};
@@ -64,7 +64,9 @@ impl Compiler {
         let mut right = self.pop();
         let mut left = self.pop();
         let commutes = matches!(op, FloatOp::Add | FloatOp::Mul);
-        if commutes && (self.is_temporary(right) || self.is_hinted_home(right)) {
+        let swaps =
+            self.is_hinted_home(right) || self.is_temporary(right) && !self.is_hinted_home(left);
+        if commutes && swaps {
             (left, right) = (right, left);
         }
         let dst = self.xmm_for_result(left, right);
@@ -76,8 +78,7 @@ impl Compiler {
     /// `op dst, right`
     fn emit_float(&mut self, op: FloatOp, ty: ValType, dst: Xmm, right: Operand) {
         let size = float_size_of(ty);
-        if let Operand::Slot(offset) = right {
-            let right = slot(offset);
+        if let Some(right) = self.in_memory(right) {
             return match op {
                 FloatOp::Add => self.asm.adds_rm(size, dst, right),
                 FloatOp::Sub => self.asm.subs_rm(size, dst, right),
@@ -244,9 +245,11 @@ impl Compiler {
         // One operand may be in the scratch register: the left one, as the right may be memory.
         // A constant on the right takes a register.
         match right {
-            Operand::Slot(offset) => {
+            Operand::Slot(_) | Operand::Memory(_) => {
                 let left = self.xmm_or_scratch(ty, left);
-                self.asm.ucomis_rm(size, left, slot(offset));
+                if let Some(right) = self.in_memory(right) {
+                    self.asm.ucomis_rm(size, left, right);
+                }
             }
             Operand::Const(_) => {
                 let spare = self.take_xmm();

@@ -121,6 +121,18 @@ impl Compiler {
         }
     }
 
+    /// Whether the next operator takes an operand of this type that is still to be loaded.
+    pub(super) fn wants_memory(&self, ty: ValType) -> bool {
+        let next = self.lookahead as u8;
+        match ty {
+            ValType::I32 => matches!(next, 0x45..=0x4F | 0x6A..=0x6C | 0x71..=0x73),
+            ValType::I64 => matches!(next, 0x50..=0x5A | 0x7C..=0x7E | 0x83..=0x85),
+            ValType::F32 => matches!(next, 0x5B..=0x60 | 0x92..=0x95),
+            ValType::F64 => matches!(next, 0x61..=0x66 | 0xA0..=0xA3),
+            _ => false,
+        }
+    }
+
     /// Whether the next operator ends the function with the top of the stack as its only result.
     #[inline]
     fn wants_result(&self) -> bool {
@@ -140,7 +152,7 @@ impl Compiler {
     #[inline]
     pub(super) fn gpr_for_result(&mut self, left: Operand, right: Operand) -> Gpr {
         if let Some(home) = self.hinted_gpr()
-            && (right != Operand::Gpr(home) || left == Operand::Gpr(home))
+            && (!self.reads(right, home) || left == Operand::Gpr(home))
         {
             return home;
         }

@@ -77,7 +77,11 @@ impl Compiler {
         let dst = self.gpr_for_result(left, right);
         if op == Alu::Add && self.lea_sum(size, dst, left, right) {
             // Done in one instruction that leaves both operands alone.
-        } else if op == Alu::And && size == Size::S64 && right == Operand::Const(0xFFFF_FFFF) {
+        } else if op == Alu::And
+            && size == Size::S64
+            && right == Operand::Const(0xFFFF_FFFF)
+            && !matches!(left, Operand::Memory(_))
+        {
             self.load_zero_extended(dst, left);
         } else {
             self.load_gpr(size, dst, left);
@@ -92,7 +96,7 @@ impl Compiler {
     fn had_better_swap(&self, left: Operand, right: Operand) -> bool {
         let rank = |operand| match operand {
             Operand::Const(_) => 0,
-            Operand::Slot(_) => 1,
+            Operand::Slot(_) | Operand::Memory(_) => 1,
             _ if self.is_hinted_home(operand) => 4,
             _ if self.is_temporary(operand) => 3,
             _ => 2,
@@ -133,6 +137,10 @@ impl Compiler {
     fn alu_register(&mut self, op: Alu, size: Size, dst: Gpr, right: Operand) {
         match right {
             Operand::Slot(offset) => self.asm.alu_rm(op, size, dst, slot(offset)),
+            Operand::Memory(mem) => {
+                self.note_fused();
+                self.asm.alu_rm(op, size, dst, mem);
+            }
             Operand::Const(bits) if imm32(size, bits).is_some() => {
                 self.asm.alu_ri(op, size, dst, bits as i32);
             }
@@ -201,7 +209,11 @@ impl Compiler {
                     self.asm.test_rr(size, register, register);
                 }
             }
-            Operand::Slot(offset) => self.asm.alu_mi(Alu::Cmp, size, slot(offset), 0),
+            Operand::Slot(_) | Operand::Memory(_) => {
+                if let Some(operand) = self.in_memory(operand) {
+                    self.asm.alu_mi(Alu::Cmp, size, operand, 0);
+                }
+            }
             _ => {
                 let register = self.gpr_or_scratch(size, operand);
                 self.asm.test_rr(size, register, register);
@@ -239,6 +251,17 @@ impl Compiler {
             (Operand::Slot(offset), Operand::Gpr(_) | Operand::Const(_)) => {
                 self.alu_memory(Alu::Cmp, size, slot(offset), right);
             }
+            (Operand::Memory(mem), Operand::Const(bits)) => match imm32(size, bits) {
+                Some(imm) => {
+                    self.note_fused();
+                    self.asm.alu_mi(Alu::Cmp, size, mem, imm);
+                }
+                None => {
+                    self.asm.mov_ri(size, SCRATCH, bits.cast_signed());
+                    self.note_fused();
+                    self.asm.alu_mr(Alu::Cmp, size, mem, SCRATCH);
+                }
+            },
             _ => {
                 let left = self.gpr_or_scratch(size, left);
                 self.alu_register(Alu::Cmp, size, left, right);
@@ -274,9 +297,11 @@ impl Compiler {
         match right {
             Operand::Const(1) => self.load_unchanged(size, dst, left),
             Operand::Const(bits) => self.multiply_by(size, dst, left, bits),
-            Operand::Slot(offset) => {
+            Operand::Slot(_) | Operand::Memory(_) => {
                 self.load_gpr(size, dst, left);
-                self.asm.imul_rm(size, dst, slot(offset));
+                if let Some(right) = self.in_memory(right) {
+                    self.asm.imul_rm(size, dst, right);
+                }
             }
             _ => {
                 self.load_gpr(size, dst, left);

@@ -8,6 +8,7 @@ use wasmparser::{MemArg, MemArgTarget};
 
 use super::Compiler;
 use super::registers::{Operand, imm32, int_type};
+use super::value::Value;
 use crate::asm::{Alu, FloatSize, Gpr, Mem, Scale, Shift, Size};
 use crate::compile::TrapSite;
 use crate::compile::abi::{Place, SCRATCH, VMCTX, VmMemory};
@@ -28,6 +29,15 @@ pub(super) struct Address {
     /// Held until the access has happened.
     temporary: Option<Gpr>,
     uses_scratch: bool,
+}
+
+/// What is known of a load that is left to the next operator: [`Value::Memory`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fused {
+    /// The register in its address that is not the base's home.
+    pub index: Option<Gpr>,
+    /// The operator that loads.
+    wasm_offset: u32,
 }
 
 /// The context.
@@ -130,10 +140,50 @@ impl Compiler {
     }
 }
 
+/// Loads that the next operator makes, in the instruction that uses the value. Nothing is emitted
+/// in between, so nothing else happens first.
+impl Compiler {
+    /// Leaves the load to the next operator if that takes operands from memory, and if the address
+    /// needs nothing but registers that are as they must be already.
+    fn fuse_load(&mut self, ty: ValType, memarg: &MemArg) -> bool {
+        if !self.wants_memory(ty) || memarg.target != MemArgTarget::Memory(0) {
+            return false;
+        }
+        let Some(base) = self.memory_base else { return false };
+        let (mem, index) = match self.operand_at(self.stack.len() - 1) {
+            Operand::Const(bits) if bits + memarg.offset < HALF => {
+                (Mem::base(base, (bits + memarg.offset) as i32), None)
+            }
+            Operand::Gpr(index)
+                if memarg.offset < HALF && self.registers.zero_extended.contains(index) =>
+            {
+                (Mem::indexed(base, index, Scale::X1, memarg.offset as i32), Some(index))
+            }
+            _ => return false,
+        };
+        self.stack.pop();
+        self.fused = Fused { index, wasm_offset: self.operator };
+        self.push(ty, Value::Memory(mem));
+        true
+    }
+
+    /// The next instruction, and it alone, makes the load that was left to this operator.
+    pub(super) fn note_fused(&mut self) {
+        self.traps.push(TrapSite {
+            offset: self.asm.offset(),
+            code: TrapCode::MemoryOutOfBounds,
+            wasm_offset: self.fused.wasm_offset,
+        });
+    }
+}
+
 /// Loads and stores.
 impl Compiler {
     /// An integer, extended with zeros.
     pub(super) fn load_zeros(&mut self, to: Size, from: Size, memarg: MemArg) {
+        if to == from && self.fuse_load(int_type(to), &memarg) {
+            return;
+        }
         let index = self.pop();
         let dst = self.gpr_for_result(index, Operand::Const(0));
         let address = self.address(&memarg, index, Some(dst));
@@ -155,6 +205,10 @@ impl Compiler {
     }
 
     pub(super) fn load_float(&mut self, size: FloatSize, memarg: MemArg) {
+        let ty = if size == FloatSize::F32 { ValType::F32 } else { ValType::F64 };
+        if self.fuse_load(ty, &memarg) {
+            return;
+        }
         let index = self.pop();
         let dst = self.xmm_for_result(Operand::Const(0), Operand::Const(0));
         let address = self.address(&memarg, index, None);
@@ -162,7 +216,6 @@ impl Compiler {
         self.asm.movs_rm(size, dst, address.mem);
         self.release_address(address);
         self.release(index);
-        let ty = if size == FloatSize::F32 { ValType::F32 } else { ValType::F64 };
         self.push_xmm(ty, dst);
     }
 
@@ -193,7 +246,7 @@ impl Compiler {
                 self.note_access();
                 self.asm.movs_mr(size, address.mem, register);
             }
-            Operand::Const(_) | Operand::Slot(_) | Operand::Flags(_) => {
+            Operand::Const(_) | Operand::Slot(_) | Operand::Flags(_) | Operand::Memory(_) => {
                 let register = if address.uses_scratch { self.take_gpr() } else { SCRATCH };
                 self.load_gpr_keeping_flags(width.max(Size::S32), register, value);
                 self.note_access();

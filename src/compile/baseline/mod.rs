@@ -53,6 +53,7 @@ use self::control::ControlFrame;
 use self::frame::{Frame, Home, is_supported};
 use self::hints::Lookahead;
 use self::integer::ZeroFlag;
+use self::memory::Fused;
 use self::moves::Moves;
 use self::operators::Emit;
 use self::registers::Registers;
@@ -95,6 +96,7 @@ pub(crate) struct Compiler {
     /// A jump that is not emitted unless the next label is another one.
     pending_jump: Option<Label>,
     zero_flag: Option<ZeroFlag>,
+    fused: Fused,
 
     // The abstract state.
     stack: ValueStack,
@@ -153,6 +155,7 @@ impl Compiler {
             skipped_blocks: 0,
             pending_jump: None,
             zero_flag: None,
+            fused: Fused::default(),
             stack: ValueStack::default(),
             registers: Registers::new(GprSet::of(&[registers::MERGE_GPR]), XmmSet::EMPTY),
             local_types: Vec::new(),
@@ -332,6 +335,15 @@ impl Compiler {
                     xmms.insert(register);
                 }
                 Value::Local(local) => assert!(self.homes[local as usize] != Home::Nowhere),
+                Value::Memory(_) => {
+                    assert_eq!(height + 1, self.stack.len(), "for the next operator only");
+                    if let Some(index) = self.fused.index
+                        && self.registers.gprs.contains(index)
+                    {
+                        assert!(!gprs.contains(index), "{index:?} is free or used twice");
+                        gprs.insert(index);
+                    }
+                }
                 Value::Flags(_) | Value::Gpr(_) | Value::Xmm(_) => {
                     assert_eq!(height + 1, self.stack.len(), "for the next operator only");
                 }

@@ -11,7 +11,7 @@
 //! 3. A temporary register backs exactly one entry.
 //! 4. [`Value::Local`] stands for the local's *current* content: before a local is written, the
 //!    entries that stand for it are copied.
-//! 5. [`Value::Flags`] is only ever on top, and only if the very next operator takes it.
+//! 5. [`Value::Flags`] and [`Value::Memory`] are only ever on top, and only if the very next operator takes them.
 //! 6. Entries below the *settled* mark are constants or spilled. Everything else is in the
 //!    **window** above it, which never holds more than [`WINDOW`] entries: whoever must search the
 //!    stack searches the window, and so every operator takes constant time.
@@ -20,7 +20,7 @@
 //!    otherwise: `i32.wrap_i64` emits nothing, and callers and callees leave there what they like.
 //! 8. What lies below an open block is settled, so a branch has nothing to do for it.
 
-use crate::asm::{Cond, Gpr, Xmm};
+use crate::asm::{Cond, Gpr, Mem, Xmm};
 use crate::module::ValType;
 
 /// Where an operand is.
@@ -36,6 +36,8 @@ pub(super) enum Value {
     Spilled,
     /// An i32: 1 if the condition holds on the flags, else 0.
     Flags(Cond),
+    /// In a linear memory, still to be loaded: see `memory.rs`.
+    Memory(Mem),
 }
 
 /// One operand.
