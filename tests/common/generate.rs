@@ -5,8 +5,8 @@
 //! - functions with up to ten parameters and up to ten results of any number type, so that some
 //!   travel on the stack and in return areas; each calls only functions before it, so that nothing
 //!   recurses;
-//! - integer arithmetic, comparison and conversion, whose divisions trap now and then; floats are
-//!   moved, selected, passed and returned, but nothing is computed with them;
+//! - arithmetic, comparison and conversion, whose divisions and truncations trap now and then;
+//! - a memory, globals and tables that they share: see `state`;
 //! - blocks, loops and ifs with parameters and results, nested, with operands of their surroundings
 //!   below them on the stack; `br`, `br_if`, `br_table` and `return` with values, and code behind
 //!   them that nothing reaches;
@@ -15,6 +15,8 @@
 //!
 //! The cost of a function is estimated while it is made, calls included and multiplied by the
 //! loops around it; what would exceed a bound is not made.
+
+mod state;
 
 use std::fmt::Write as _;
 
@@ -46,7 +48,7 @@ pub fn module(seed: u64) -> Generated {
     let mut random = Random::new(seed);
     let count = 1 + random.below(6);
     let mut functions: Vec<Signature> = Vec::new();
-    let mut text = "(module\n".to_string();
+    let mut text = format!("(module\n{}", state::definitions(&mut random, count));
     for index in 0..count {
         let signature = signature(&mut random);
         let mut function = Function::new(&mut random, &functions, signature);
@@ -136,6 +138,8 @@ struct Function<'a> {
     locals: Vec<ValType>,
     /// The locals that are no loop's counter.
     variables: Vec<usize>,
+    /// Two more, where the results of float arithmetic are looked at.
+    copies: [usize; 2],
     labels: Vec<Label>,
     code: String,
     cost: u64,
@@ -150,8 +154,11 @@ impl<'a> Function<'a> {
         let mut locals = signature.params.clone();
         let most = if random.one_in(5) { 24 } else { 6 };
         locals.extend(types(random, most, 1));
+        let variables = (0..locals.len()).collect();
+        locals.extend([ValType::F32, ValType::F64]);
         Function {
-            variables: (0..locals.len()).collect(),
+            variables,
+            copies: [locals.len() - 2, locals.len() - 1],
             labels: vec![Label::plain(&signature.results)],
             room: 30 + random.below(250),
             random,
@@ -218,7 +225,7 @@ impl<'a> Function<'a> {
     /// Pushes one value.
     fn value(&mut self, ty: ValType, depth: usize) {
         let choice =
-            if self.is_tight(depth) { self.random.below(2) } else { self.random.below(20) };
+            if self.is_tight(depth) { self.random.below(2) } else { self.random.below(24) };
         match choice {
             0 => self.constant(ty),
             1 | 2 => match self.local_of(ty) {
@@ -238,9 +245,10 @@ impl<'a> Function<'a> {
             9 => self.early_exit(ty, depth),
             10 => self.call_for(ty, depth),
             11 => self.narrow_or_widen(ty, depth),
+            12..=15 => self.shared_value(ty, depth),
             _ => match ty {
                 ValType::I32 | ValType::I64 => self.arithmetic(ty, depth),
-                _ => self.select(ty, depth),
+                _ => self.float_arithmetic(ty, depth),
             },
         }
     }
@@ -280,7 +288,7 @@ impl<'a> Function<'a> {
             ["eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"];
         let name = ty.name();
         let other = if self.random.one_in(2) { ValType::I32 } else { ValType::I64 };
-        match self.random.below(14) {
+        match self.random.below(15) {
             0 | 1 => {
                 self.value(ty, depth + 1);
                 let mut unary = vec!["clz", "ctz", "popcnt", "extend8_s", "extend16_s"];
@@ -302,6 +310,7 @@ impl<'a> Function<'a> {
                 self.op(format!("{name}.{operator}"));
             }
             3 => self.narrow_or_widen(ty, depth),
+            14 => self.of_float(ty, depth),
             4..=6 if ty == ValType::I32 => {
                 self.value(other, depth + 1);
                 self.value(other, depth + 1);
@@ -533,11 +542,20 @@ impl<'a> Function<'a> {
         self.cost += self.times * cost;
     }
 
+    /// Calls, in one way or another. Returns what.
+    fn any_call(&mut self, depth: usize) -> Option<usize> {
+        if self.random.one_in(3) {
+            return self.indirect_call(depth);
+        }
+        let index = self.callee()?;
+        self.call(index, depth);
+        Some(index)
+    }
+
     /// A value that a call returns, or any.
     fn call_for(&mut self, ty: ValType, depth: usize) {
-        let Some(index) = self.callee() else { return self.value(ty, depth + 1) };
+        let Some(index) = self.any_call(depth) else { return self.value(ty, depth + 1) };
         let results = self.callees[index].results.clone();
-        self.call(index, depth);
         match results.iter().position(|result| *result == ty) {
             // The last one of that type may stay, if it is the first.
             Some(0) => self.consume(&results[1..]),
@@ -562,7 +580,7 @@ impl<'a> Function<'a> {
         if self.is_tight(depth) {
             return;
         }
-        match self.random.below(16) {
+        match self.random.below(22) {
             0..=5 => {
                 let local = *self.random.pick(&self.variables);
                 self.value(self.locals[local], depth + 1);
@@ -593,13 +611,13 @@ impl<'a> Function<'a> {
                 self.within(Label::plain(&[]), |this| this.branch(depth + 1));
                 self.op("end");
             }
-            13 | 14 => {
-                if let Some(index) = self.callee() {
-                    self.call(index, depth);
+            13 | 20 => {
+                if let Some(index) = self.any_call(depth) {
                     let results = self.callees[index].results.clone();
                     self.consume(&results);
                 }
             }
+            14..=19 => self.shared_statement(depth),
             _ => {
                 let ty = any_type(self.random);
                 self.value(ty, depth + 1);
