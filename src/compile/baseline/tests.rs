@@ -180,6 +180,108 @@ fn a_call_has_its_sites() {
     assert_eq!(code.traps.last().map(|site| site.code), Some(TrapCode::StackOverflow));
 }
 
+/// The last function of a module with a memory.
+#[track_caller]
+fn check_with_memory(function: &str, expected: &[&str]) {
+    assert_eq!(assembly(&format!("(module (memory 1) (func {function}))"), MODERN), expected);
+}
+
+#[test]
+fn accesses_are_single_instructions() {
+    check_with_memory(
+        "(param i32) (i64.store offset=8 (local.get 0) (i64.load (local.get 0)))",
+        &["mov edi,edi", "mov rsi,[r15+38h]", "mov rax,[rsi+rdi]", "mov [rsi+rdi+8],rax", "ret"],
+    );
+    check_with_memory(
+        "(param i32 f64) (f64.store (local.get 0)
+           (f64.mul (local.get 1) (f64.load offset=8 (local.get 0)))) ",
+        &[
+            "mov edi,edi",
+            "mov rsi,[r15+38h]",
+            "movaps xmm1,xmm0",
+            "mulsd xmm1,[rsi+rdi+8]",
+            "movsd [rsi+rdi],xmm1",
+            "ret",
+        ],
+    );
+}
+
+#[test]
+fn only_a_zero_extended_integer_is_an_index() {
+    // 64 bits in a local's home, in a temporary, and in what an operator leaves as it is.
+    let load = ["mov r11,[r15+38h]", "mov eax,[r11+rax]", "ret"];
+    let index = |index: &str| {
+        format!("(module (memory 1) (func (param i64) (result i32) (i32.load {index})))")
+    };
+    let expected = |first: &[&'static str]| [first, &load].concat();
+    assert_eq!(
+        assembly(&index("(i32.wrap_i64 (local.get 0))"), MODERN),
+        expected(&["mov eax,edi"])
+    );
+    assert_eq!(
+        assembly(&index("(i32.wrap_i64 (i64.add (local.get 0) (local.get 0)))"), MODERN),
+        expected(&["lea rax,[rdi+rdi]", "mov eax,eax"])
+    );
+    for unchanged in ["i32.shl (i32.const 32)", "i32.mul (i32.const 1)", "i32.div_u (i32.const 1)"]
+    {
+        let (operator, constant) = unchanged.split_once(' ').expect("two words");
+        let text =
+            format!("({operator} (i32.wrap_i64 (i64.add (local.get 0) (local.get 0))) {constant})");
+        let expected = expected(&["lea rax,[rdi+rdi]", "mov eax,eax"]);
+        assert_eq!(assembly(&index(&text), MODERN), expected, "{unchanged}");
+    }
+    // An instruction of 32 bits has cleared the upper half.
+    assert_eq!(
+        assembly(&index("(i32.and (i32.wrap_i64 (local.get 0)) (i32.const 7))"), MODERN),
+        expected(&["mov eax,edi", "and eax,7"])
+    );
+}
+
+#[test]
+fn every_access_is_a_trap_site_of_its_operator() {
+    let code = compile(
+        "(module (memory 1) (func (param i32) (result i32)
+           (i32.store8 (local.get 0) (i32.const 1))
+           (i32.add (i32.load (local.get 0)) (i32.load offset=4 (local.get 0)))))",
+    );
+    assert!(code.functions[0].reads_context && code.functions[0].frameless);
+    let operators = code.operators.as_deref().expect("recorded");
+    let codes = code.traps.iter().map(|site| site.code).collect::<Vec<_>>();
+    assert_eq!(codes, [TrapCode::MemoryOutOfBounds; 3]);
+    // The last load is made by the addition, and traps as itself.
+    let addition = operators.last().expect("some");
+    let last = code.traps[2];
+    assert!(last.offset >= addition.offset && last.wasm_offset < addition.wasm_offset);
+    for site in &code.traps {
+        let instruction =
+            Decoder::with_ip(64, &code.bytes[site.offset as usize..], 0, DecoderOptions::NONE)
+                .decode();
+        assert!(instruction.memory_base() != iced_x86::Register::R15);
+        assert!(instruction.memory_index() == iced_x86::Register::RDI);
+    }
+}
+
+#[test]
+fn what_reads_the_context_says_so() {
+    for function in [
+        "(result i32) global.get 0",
+        "(global.set 0 (i32.const 1))",
+        "(result i32) memory.size",
+        "(result i32) table.size",
+        "(result funcref) (ref.func 0)",
+        "data.drop 0",
+    ] {
+        let code = compile(&format!(
+            "(module (memory 1) (data \"a\") (table 1 funcref) (elem declare func 0)
+               (global (mut i32) (i32.const 0)) (func {function}))"
+        ));
+        assert!(code.functions[0].reads_context, "{function}");
+    }
+    assert!(
+        !compile("(module (func (result funcref) (ref.null func)))").functions[0].reads_context
+    );
+}
+
 #[test]
 fn what_is_not_supported_is_named() {
     let error = try_compile("(module (func $pick (param v128) (drop (local.get 0))))", MODERN);
