@@ -245,7 +245,7 @@ impl Compiler {
         // One operand may be in the scratch register: the left one, as the right may be memory.
         // A constant on the right takes a register.
         match right {
-            Operand::Slot(_) | Operand::Memory(_) => {
+            Operand::Slot(_) | Operand::Memory => {
                 let left = self.xmm_or_scratch(ty, left);
                 if let Some(right) = self.in_memory(right) {
                     self.asm.ucomis_rm(size, left, right);

@@ -28,7 +28,7 @@ impl Compiler {
         let takes_one_move = match operand {
             Operand::Const(bits) => imm32(size_of(ty), bits).is_some(),
             Operand::Gpr(_) | Operand::Xmm(_) => true,
-            Operand::Slot(_) | Operand::Flags(_) | Operand::Memory(_) => false,
+            Operand::Slot(_) | Operand::Flags(_) | Operand::Memory => false,
         };
         let pointer = match place {
             Place::Behind(_) if !takes_one_move => self.take_gpr(),

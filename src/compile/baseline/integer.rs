@@ -80,7 +80,7 @@ impl Compiler {
         } else if op == Alu::And
             && size == Size::S64
             && right == Operand::Const(0xFFFF_FFFF)
-            && !matches!(left, Operand::Memory(_))
+            && !matches!(left, Operand::Memory)
         {
             self.load_zero_extended(dst, left);
         } else {
@@ -96,7 +96,7 @@ impl Compiler {
     fn had_better_swap(&self, left: Operand, right: Operand) -> bool {
         let rank = |operand| match operand {
             Operand::Const(_) => 0,
-            Operand::Slot(_) | Operand::Memory(_) => 1,
+            Operand::Slot(_) | Operand::Memory => 1,
             _ if self.is_hinted_home(operand) => 4,
             _ if self.is_temporary(operand) => 3,
             _ => 2,
@@ -137,8 +137,8 @@ impl Compiler {
     fn alu_register(&mut self, op: Alu, size: Size, dst: Gpr, right: Operand) {
         match right {
             Operand::Slot(offset) => self.asm.alu_rm(op, size, dst, slot(offset)),
-            Operand::Memory(mem) => {
-                self.note_fused();
+            Operand::Memory => {
+                let mem = self.fused_load();
                 self.asm.alu_rm(op, size, dst, mem);
             }
             Operand::Const(bits) if imm32(size, bits).is_some() => {
@@ -209,7 +209,7 @@ impl Compiler {
                     self.asm.test_rr(size, register, register);
                 }
             }
-            Operand::Slot(_) | Operand::Memory(_) => {
+            Operand::Slot(_) | Operand::Memory => {
                 if let Some(operand) = self.in_memory(operand) {
                     self.asm.alu_mi(Alu::Cmp, size, operand, 0);
                 }
@@ -251,14 +251,14 @@ impl Compiler {
             (Operand::Slot(offset), Operand::Gpr(_) | Operand::Const(_)) => {
                 self.alu_memory(Alu::Cmp, size, slot(offset), right);
             }
-            (Operand::Memory(mem), Operand::Const(bits)) => match imm32(size, bits) {
+            (Operand::Memory, Operand::Const(bits)) => match imm32(size, bits) {
                 Some(imm) => {
-                    self.note_fused();
+                    let mem = self.fused_load();
                     self.asm.alu_mi(Alu::Cmp, size, mem, imm);
                 }
                 None => {
                     self.asm.mov_ri(size, SCRATCH, bits.cast_signed());
-                    self.note_fused();
+                    let mem = self.fused_load();
                     self.asm.alu_mr(Alu::Cmp, size, mem, SCRATCH);
                 }
             },
@@ -297,7 +297,7 @@ impl Compiler {
         match right {
             Operand::Const(1) => self.load_unchanged(size, dst, left),
             Operand::Const(bits) => self.multiply_by(size, dst, left, bits),
-            Operand::Slot(_) | Operand::Memory(_) => {
+            Operand::Slot(_) | Operand::Memory => {
                 self.load_gpr(size, dst, left);
                 if let Some(right) = self.in_memory(right) {
                     self.asm.imul_rm(size, dst, right);

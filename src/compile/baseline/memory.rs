@@ -32,12 +32,17 @@ pub(super) struct Address {
 }
 
 /// What is known of a load that is left to the next operator: [`Value::Memory`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Fused {
+    mem: Mem,
     /// The register in its address that is not the base's home.
     pub index: Option<Gpr>,
     /// The operator that loads.
     wasm_offset: u32,
+}
+
+impl Fused {
+    pub const NONE: Fused = Fused { mem: Mem::base(VMCTX, 0), index: None, wasm_offset: 0 };
 }
 
 /// The context.
@@ -162,18 +167,19 @@ impl Compiler {
             _ => return false,
         };
         self.stack.pop();
-        self.fused = Fused { index, wasm_offset: self.operator };
-        self.push(ty, Value::Memory(mem));
+        self.fused = Fused { mem, index, wasm_offset: self.operator };
+        self.push(ty, Value::Memory);
         true
     }
 
-    /// The next instruction, and it alone, makes the load that was left to this operator.
-    pub(super) fn note_fused(&mut self) {
+    /// What the next instruction, and it alone, loads: it was left to this operator.
+    pub(super) fn fused_load(&mut self) -> Mem {
         self.traps.push(TrapSite {
             offset: self.asm.offset(),
             code: TrapCode::MemoryOutOfBounds,
             wasm_offset: self.fused.wasm_offset,
         });
+        self.fused.mem
     }
 }
 
@@ -246,7 +252,7 @@ impl Compiler {
                 self.note_access();
                 self.asm.movs_mr(size, address.mem, register);
             }
-            Operand::Const(_) | Operand::Slot(_) | Operand::Flags(_) | Operand::Memory(_) => {
+            Operand::Const(_) | Operand::Slot(_) | Operand::Flags(_) | Operand::Memory => {
                 let register = if address.uses_scratch { self.take_gpr() } else { SCRATCH };
                 self.load_gpr_keeping_flags(width.max(Size::S32), register, value);
                 self.note_access();

@@ -155,7 +155,7 @@ impl Compiler {
             skipped_blocks: 0,
             pending_jump: None,
             zero_flag: None,
-            fused: Fused::default(),
+            fused: Fused::NONE,
             stack: ValueStack::default(),
             registers: Registers::new(GprSet::of(&[registers::MERGE_GPR]), XmmSet::EMPTY),
             local_types: Vec::new(),
@@ -202,7 +202,7 @@ impl Compiler {
         }
         self.layout.clone_from(layout);
         self.begin(ty, facts);
-        self.walk(info, &mut operators).map_err(|refusal| refused(refusal, self.operator))?;
+        self.walk(info, &mut operators).map_err(|refusal| refused(*refusal, self.operator))?;
         self.check_frame_size()?;
         self.finish(body.function, out);
         Ok(())
@@ -241,7 +241,7 @@ impl Compiler {
         &mut self,
         module: &ModuleInfo,
         operators: &mut OperatorsReader<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Box<Refusal>> {
         let mut rest = operators.get_binary_reader();
         let start = rest.original_position();
         let code = rest.read_bytes(rest.bytes_remaining()).unwrap_or_default();
@@ -335,7 +335,7 @@ impl Compiler {
                     xmms.insert(register);
                 }
                 Value::Local(local) => assert!(self.homes[local as usize] != Home::Nowhere),
-                Value::Memory(_) => {
+                Value::Memory => {
                     assert_eq!(height + 1, self.stack.len(), "for the next operator only");
                     if let Some(index) = self.fused.index
                         && self.registers.gprs.contains(index)

@@ -28,7 +28,7 @@ impl<'m> Emit<'_, 'm> {
         &mut self,
         open: impl FnOnce(&mut Compiler, &[ValType], &[ValType]),
         ty: BlockType,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Box<Refusal>> {
         let single;
         let (params, results): (&[ValType], &[ValType]) = match ty {
             BlockType::Empty => (&[], &[]),
@@ -47,7 +47,7 @@ impl<'m> Emit<'_, 'm> {
         Ok(())
     }
 
-    fn call(&mut self, function: u32) -> Result<(), Refusal> {
+    fn call(&mut self, function: u32) -> Result<(), Box<Refusal>> {
         let ty: &'m FuncType = self.module.function_type(function);
         all_supported(ty.params())?;
         all_supported(ty.results())?;
@@ -59,7 +59,7 @@ impl<'m> Emit<'_, 'm> {
         Ok(())
     }
 
-    fn call_indirect(&mut self, ty: u32, table: u32) -> Result<(), Refusal> {
+    fn call_indirect(&mut self, ty: u32, table: u32) -> Result<(), Box<Refusal>> {
         let type_id = self.module.type_ids[ty as usize];
         let ty: &'m FuncType = &self.module.types[ty as usize];
         all_supported(ty.params())?;
@@ -68,25 +68,25 @@ impl<'m> Emit<'_, 'm> {
         Ok(())
     }
 
-    fn typed_select(&mut self, ty: wasmparser::ValType) -> Result<(), Refusal> {
+    fn typed_select(&mut self, ty: wasmparser::ValType) -> Result<(), Box<Refusal>> {
         supported(ty)?;
         self.c.select();
         Ok(())
     }
 
-    fn global_get(&mut self, global: u32) -> Result<(), Refusal> {
+    fn global_get(&mut self, global: u32) -> Result<(), Box<Refusal>> {
         let ty = self.global_type(global)?;
         self.c.global_get(global, ty);
         Ok(())
     }
 
-    fn global_set(&mut self, global: u32) -> Result<(), Refusal> {
+    fn global_set(&mut self, global: u32) -> Result<(), Box<Refusal>> {
         let ty = self.global_type(global)?;
         self.c.global_set(global, ty);
         Ok(())
     }
 
-    fn global_type(&self, global: u32) -> Result<ValType, Refusal> {
+    fn global_type(&self, global: u32) -> Result<ValType, Box<Refusal>> {
         let ty = self.module.globals[global as usize].content;
         all_supported(&[ty])?;
         Ok(ty)
@@ -96,17 +96,17 @@ impl<'m> Emit<'_, 'm> {
         &self.module.tables[table as usize]
     }
 
-    fn table_get(&mut self, table: u32) -> Result<(), Refusal> {
+    fn table_get(&mut self, table: u32) -> Result<(), Box<Refusal>> {
         self.c.table_get(table, self.table(table));
         Ok(())
     }
 
-    fn table_set(&mut self, table: u32) -> Result<(), Refusal> {
+    fn table_set(&mut self, table: u32) -> Result<(), Box<Refusal>> {
         self.c.table_set(table, self.table(table));
         Ok(())
     }
 
-    fn ref_null(&mut self, ty: wasmparser::HeapType) -> Result<(), Refusal> {
+    fn ref_null(&mut self, ty: wasmparser::HeapType) -> Result<(), Box<Refusal>> {
         let ty = match ty {
             wasmparser::HeapType::FUNC => ValType::FuncRef,
             _ => ValType::ExternRef,
@@ -115,7 +115,7 @@ impl<'m> Emit<'_, 'm> {
         Ok(())
     }
 
-    fn ref_func(&mut self, function: u32) -> Result<(), Refusal> {
+    fn ref_func(&mut self, function: u32) -> Result<(), Box<Refusal>> {
         let escaping = self.module.escaping_index(function).expect("a declared function");
         self.c.ref_func(escaping);
         Ok(())
@@ -123,15 +123,20 @@ impl<'m> Emit<'_, 'm> {
 }
 
 /// The type, if this tier can handle its values.
-fn supported(ty: wasmparser::ValType) -> Result<ValType, Refusal> {
-    ValType::from_wasmparser(ty).filter(|ty| is_supported(*ty)).ok_or(Refusal::Feature("vectors"))
+fn supported(ty: wasmparser::ValType) -> Result<ValType, Box<Refusal>> {
+    ValType::from_wasmparser(ty).filter(|ty| is_supported(*ty)).ok_or_else(no_vectors)
 }
 
-fn all_supported(types: &[ValType]) -> Result<(), Refusal> {
+fn all_supported(types: &[ValType]) -> Result<(), Box<Refusal>> {
     match types.iter().copied().all(is_supported) {
         true => Ok(()),
-        false => Err(Refusal::Feature("vectors")),
+        false => Err(no_vectors()),
     }
+}
+
+#[cold]
+fn no_vectors() -> Box<Refusal> {
+    Box::new(Refusal::Feature("vectors"))
 }
 
 // The operands' widths and types, as the table names them.
@@ -409,12 +414,13 @@ macro_rules! emit_operator {
     // Everything else.
     (@plain $c:ident $op:ident ($visit:ident $($arg:ident)*)) => {
         let _ = ($c, $(&$arg),*);
-        Err(Refusal::Operator(stringify!($visit)))?;
+        Err(Box::new(Refusal::Operator(stringify!($visit))))?;
     };
 }
 
 impl<'a> VisitOperator<'a> for Emit<'_, '_> {
-    type Output = Result<(), Refusal>;
+    // A box, so that what nearly every operator returns, nothing, travels in registers.
+    type Output = Result<(), Box<Refusal>>;
 
     fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
         Some(self)

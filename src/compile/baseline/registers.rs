@@ -67,9 +67,9 @@ pub(super) enum Operand {
     /// Bytes from rbp.
     Slot(i32),
     Flags(Cond),
-    /// In a linear memory: whoever reads it says so just before, by
-    /// [`note_fused`](Compiler::note_fused), and reads all of it.
-    Memory(Mem),
+    /// In a linear memory: whoever reads it asks just before, by
+    /// [`fused_load`](Compiler::fused_load), where it is, and reads all of it.
+    Memory,
 }
 
 /// The frame's slot at this distance from rbp.
@@ -160,7 +160,7 @@ impl Compiler {
             Value::Xmm(register) => Operand::Xmm(register),
             Value::Spilled => Operand::Slot(self.frame.operand_slot(height)),
             Value::Flags(cond) => Operand::Flags(cond),
-            Value::Memory(mem) => Operand::Memory(mem),
+            Value::Memory => Operand::Memory,
             Value::Local(local) => match self.homes[local as usize] {
                 Home::Gpr(register) => Operand::Gpr(register),
                 Home::Xmm(register) => Operand::Xmm(register),
@@ -181,7 +181,7 @@ impl Compiler {
             Operand::Xmm(register) if self.registers.xmms.contains(register) => {
                 self.registers.free_xmms.insert(register);
             }
-            Operand::Memory(_) => {
+            Operand::Memory => {
                 if let Some(index) = self.fused.index.take() {
                     self.release(Operand::Gpr(index));
                 }
@@ -195,7 +195,7 @@ impl Compiler {
     pub(super) fn reads(&self, operand: Operand, register: Gpr) -> bool {
         match operand {
             Operand::Gpr(other) => other == register,
-            Operand::Memory(_) => self.fused.index == Some(register),
+            Operand::Memory => self.fused.index == Some(register),
             _ => false,
         }
     }
@@ -205,10 +205,7 @@ impl Compiler {
     pub(super) fn in_memory(&mut self, operand: Operand) -> Option<Mem> {
         match operand {
             Operand::Slot(offset) => Some(slot(offset)),
-            Operand::Memory(mem) => {
-                self.note_fused();
-                Some(mem)
-            }
+            Operand::Memory => Some(self.fused_load()),
             _ => None,
         }
     }
@@ -312,8 +309,8 @@ impl Compiler {
                 self.asm.setcc(cond, dst);
                 self.asm.movzx_rr(dst, dst, Size::S8);
             }
-            Operand::Memory(mem) => {
-                self.note_fused();
+            Operand::Memory => {
+                let mem = self.fused_load();
                 self.asm.mov_rm(size, dst, mem);
             }
             Operand::Xmm(_) => debug_assert!(false, "a float in an integer's place"),
@@ -344,8 +341,8 @@ impl Compiler {
             Operand::Xmm(src) if src == dst => {}
             Operand::Xmm(src) => self.asm.movaps_rr(dst, src),
             Operand::Slot(offset) => self.asm.movs_rm(float_size_of(ty), dst, slot(offset)),
-            Operand::Memory(mem) => {
-                self.note_fused();
+            Operand::Memory => {
+                let mem = self.fused_load();
                 self.asm.movs_rm(float_size_of(ty), dst, mem);
             }
             Operand::Const(0) => self.asm.xorps_rr(dst, dst),
@@ -391,7 +388,7 @@ impl Compiler {
             Operand::Const(bits) if imm32(size, bits).is_some() => {
                 self.asm.mov_mi(size, dst, bits as i32);
             }
-            Operand::Const(_) | Operand::Slot(_) | Operand::Flags(_) | Operand::Memory(_) => {
+            Operand::Const(_) | Operand::Slot(_) | Operand::Flags(_) | Operand::Memory => {
                 self.load_gpr_keeping_flags(size, SCRATCH, src);
                 self.asm.mov_mr(size, dst, SCRATCH);
             }

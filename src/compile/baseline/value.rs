@@ -20,7 +20,7 @@
 //!    otherwise: `i32.wrap_i64` emits nothing, and callers and callees leave there what they like.
 //! 8. What lies below an open block is settled, so a branch has nothing to do for it.
 
-use crate::asm::{Cond, Gpr, Mem, Xmm};
+use crate::asm::{Cond, Gpr, Xmm};
 use crate::module::ValType;
 
 /// Where an operand is.
@@ -36,8 +36,8 @@ pub(super) enum Value {
     Spilled,
     /// An i32: 1 if the condition holds on the flags, else 0.
     Flags(Cond),
-    /// In a linear memory, still to be loaded: see `memory.rs`.
-    Memory(Mem),
+    /// In a linear memory, still to be loaded: see `memory.rs`, which knows from where.
+    Memory,
 }
 
 /// One operand.
