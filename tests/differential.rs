@@ -38,9 +38,11 @@ fn call(instance: &Instance, name: &str, arguments: &[Value]) -> Result<Vec<Valu
 }
 
 /// The functions and operators that a backtrace names.
-fn places(trap: &Trap) -> Vec<(u32, Option<u32>)> {
+type Places = Vec<(u32, Option<u32>)>;
+
+fn places(trap: &Trap) -> Places {
     let place = |frame: &Frame| (frame.function(), frame.offset());
-    let mut places: Vec<_> = trap.backtrace().iter().map(place).collect();
+    let mut places: Places = trap.backtrace().iter().map(place).collect();
     if trap.code() == TrapCode::MemoryOutOfBounds
         && let Some((_, Some(offset))) = places.first_mut()
     {
@@ -194,7 +196,7 @@ fn compare(what: &str, binary: &[u8], callees: &[Callee], random: &mut Random, t
                 Ok(_) => tally.results += 1,
                 Err(_) => tally.traps += 1,
             }
-            let mut seen: Option<(TrapCode, Vec<(u32, Option<u32>)>)> = None;
+            let mut seen: Option<(TrapCode, Places)> = None;
             for (tier, instance) in &instances {
                 let outcome = call(instance, name, &arguments);
                 let codes = outcome.clone().map_err(|trap| as_wasmi_tells(trap.code()));
