@@ -1,0 +1,101 @@
+//! Accesses of memories and tables that are out of bounds: each traps as the operator that it is, in
+//! all kinds of functions, and has changed nothing.
+
+mod common;
+
+use common::binary::{mark, offset_of_mark};
+use common::{assemble, instance, on_each_tier, trap};
+use wasm_mini::{Tier, TrapCode, Value};
+
+/// What comes before the operator, it, and what comes behind. Local 0 is an index out of bounds.
+const ACCESSES: &[(TrapCode, &str, &str, &str)] = {
+    use TrapCode::{MemoryOutOfBounds as M, TableOutOfBounds as T};
+    &[
+        (M, "local.get 0", "i32.load", "drop"),
+        (M, "i32.const -1", "i64.load8_s", "drop"),
+        (M, "i32.const 65535", "i32.load16_u", "drop"),
+        (M, "i32.const 0", "f64.load offset=65529", "drop"),
+        (M, "i32.const 1", "i32.load offset=0xffffffff", "drop"),
+        (M, "local.get 0", "i32.load offset=0xffffffff", "drop"),
+        (M, "i32.const 0", "i64.load offset=0x80000000", "drop"),
+        (M, "local.get 0 i32.const 5", "i32.store", ""),
+        (M, "local.get 0 local.get 0", "i32.store8 offset=200", ""),
+        (M, "local.get 0 f64.const 1.5", "f64.store", ""),
+        (M, "local.get 0 local.get 1", "f32.store", ""),
+        (M, "i32.const 65533 i32.const -1", "i32.store", ""),
+        (M, "i32.const 65529 i64.const -1", "i64.store", ""),
+        (M, "i32.const 65535 i32.const -1", "i32.store16", ""),
+        // Left to the operator behind them.
+        (M, "i32.const 7 local.get 0", "i32.load", "i32.sub drop"),
+        (M, "i64.const 7 local.get 0", "i64.load", "i64.lt_u drop"),
+        (M, "local.get 1 local.get 0", "f32.load", "f32.mul drop"),
+        (M, "local.get 0", "i32.load", "i32.eqz drop"),
+        // The lower half of this would be in bounds.
+        (M, "i32.const 65532", "i64.load", "i64.const 0xffffffff i64.and drop"),
+        (M, "i32.const 65532", "i64.load", "i32.wrap_i64 drop"),
+        (M, "i32.const 65530 i32.const 9 i32.const 7", "memory.fill", ""),
+        (M, "i32.const 65530 i32.const 9 i32.const 100", "memory.fill", ""),
+        (M, "local.get 0 i32.const 9 i32.const 0", "memory.fill", ""),
+        (M, "i32.const 65500 i32.const 0 i32.const 60", "memory.copy", ""),
+        (M, "i32.const 0 i32.const 65500 i32.const 60", "memory.copy", ""),
+        (M, "i32.const 65000 i32.const 0 i32.const 600", "memory.copy", ""),
+        (M, "i32.const 65535 i32.const 0 i32.const 2", "memory.init 0", ""),
+        (M, "i32.const 0 i32.const 3 i32.const 2", "memory.init 0", ""),
+        (T, "local.get 0", "table.get 0", "drop"),
+        (T, "local.get 0 ref.null func", "table.set 0", ""),
+        (T, "i32.const 4", "table.get 1", "drop"),
+        (T, "i32.const 4 ref.null extern", "table.set 1", ""),
+        (T, "i32.const 3 ref.null func i32.const 2", "table.fill 0", ""),
+        (TrapCode::UndefinedElement, "local.get 0", "call_indirect 0", ""),
+        (TrapCode::UninitializedElement, "i32.const 1", "call_indirect 0", ""),
+        (TrapCode::IndirectCallTypeMismatch, "i32.const 0", "call_indirect 0 (param i32)", ""),
+    ]
+};
+
+/// The function around the access: it alone, one with a frame, one that calls.
+const AROUND: &[(&str, &str)] = &[
+    ("", ""),
+    (
+        "(local i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64)
+      (local.set 5 (i64.const 1)) (local.set 13 (i64.extend_i32_u (local.get 0)))",
+        "(local.set 5 (i64.add (local.get 13) (local.get 5)))",
+    ),
+    ("(call $nothing)", "(call $nothing)"),
+];
+
+fn accesses_trap_as_the_operators_that_they_are(tier: Tier) {
+    for (code, before, operator, after) in ACCESSES {
+        // What the index of a type mismatch finds must be there, and take what is given.
+        let given = if operator.contains("param") { "i32.const 0" } else { "" };
+        for (first, last) in AROUND {
+            let text = format!(
+                r#"(module (memory (export "memory") 1) (data "abcd")
+                  (table 4 funcref) (table 4 externref) (elem (i32.const 0) $nothing)
+                  (func $nothing)
+                  (func $culprit (param i32 f32) {first} {given} {before} {} {operator} {after} {last})
+                  (func $caller (export "f") (param i32 f32)
+                    (call $culprit (local.get 0) (local.get 1))))"#,
+                mark(1)
+            );
+            let binary = assemble(&text);
+            let instance = instance(tier, &binary);
+            let caller = instance.dyn_func("f").expect("f");
+            for _ in 0..2 {
+                let trap = trap(&caller, &[Value::I32(-16), Value::F32(1.0)]);
+                let frames: Vec<_> =
+                    trap.backtrace().iter().map(|frame| (frame.name(), frame.offset())).collect();
+                assert_eq!(trap.code(), *code, "{text}");
+                assert_eq!(
+                    frames[0],
+                    (Some("culprit"), Some(offset_of_mark(&binary, 1))),
+                    "{text}"
+                );
+                assert_eq!((frames.len(), frames[1].0), (2, Some("caller")), "{text}");
+            }
+            let memory = instance.memory("memory").expect("it");
+            assert!(memory.cells().iter().all(|byte| byte.get() == 0), "{text}");
+        }
+    }
+}
+
+on_each_tier!(accesses_trap_as_the_operators_that_they_are);
