@@ -12,6 +12,14 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("wrapped_sum", "(i32.load (i32.wrap_i64 (i64.add (local.get 0) (i64.const 0))))"),
     ("with_offset", "(i32.load offset=4 (i32.sub (i32.wrap_i64 (local.get 0)) (i32.const 4)))"),
     ("unchanged", "(i32.load (i32.shl (i32.wrap_i64 (i64.or (local.get 0) (local.get 0))) (i32.const 0)))"),
+    (
+        "rotated_by_nothing",
+        "(i32.load (i32.rotl (i32.wrap_i64 (i64.mul (local.get 0) (i64.const 1))) (local.get 1)))",
+    ),
+    (
+        "shifted_by_nothing",
+        "(i32.load (i32.shr_u (i32.wrap_i64 (i64.mul (local.get 0) (i64.const 1))) (local.get 1)))",
+    ),
     ("parameter", "(call $load (i32.wrap_i64 (local.get 0)))"),
     ("only_parameter", "(call $load_once (i32.wrap_i64 (local.get 0)))"),
     ("late_parameter", "(call $load_last (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)
