@@ -134,6 +134,13 @@ fn all_supported(types: &[ValType]) -> Result<(), Box<Refusal>> {
     }
 }
 
+/// Refuses the operator that this method visits: out of line, because there are hundreds.
+#[cold]
+#[inline(never)]
+fn unsupported(visit: &'static str) -> Result<(), Box<Refusal>> {
+    Err(Box::new(Refusal::Operator(visit)))
+}
+
 #[cold]
 fn no_vectors() -> Box<Refusal> {
     Box::new(Refusal::Feature("vectors"))
@@ -414,7 +421,7 @@ macro_rules! emit_operator {
     // Everything else.
     (@plain $c:ident $op:ident ($visit:ident $($arg:ident)*)) => {
         let _ = ($c, $(&$arg),*);
-        Err(Box::new(Refusal::Operator(stringify!($visit))))?;
+        unsupported(stringify!($visit))?;
     };
 }
 
