@@ -18,6 +18,8 @@ use super::reg::{Gpr, Size};
 pub struct Assembler {
     /// The code so far.
     pub buf: CodeBuffer,
+    /// Whether vector instructions are to take the forms of AVX.
+    pub avx: bool,
     labels: Labels,
 }
 
@@ -30,7 +32,7 @@ impl Default for Assembler {
 impl Assembler {
     /// An assembler without code or labels.
     pub const fn new() -> Self {
-        Self { buf: CodeBuffer::new(), labels: Labels::new() }
+        Self { buf: CodeBuffer::new(), avx: false, labels: Labels::new() }
     }
 
     /// Drops the code and the labels but keeps the allocations.
@@ -139,7 +141,7 @@ impl Assembler {
 
     /// Makes the four bytes just emitted the distance to `label`.
     #[inline]
-    fn resolve_rel32(&mut self, label: Label) {
+    pub(super) fn resolve_rel32(&mut self, label: Label) {
         let at = self.offset() - 4;
         self.labels.resolve(label, &mut self.buf, at, FixupKind::Rel32);
     }

@@ -183,7 +183,7 @@ const fn modrm_rr(reg: u8, rm: u8) -> u64 {
 impl Assembler {
     /// Emits a head of `head_len` bits, at least 8, and a tail of `tail_len`.
     #[inline]
-    fn put_halves(&mut self, head: u64, head_len: u32, tail: u64, tail_len: u32) {
+    pub(super) fn put_halves(&mut self, head: u64, head_len: u32, tail: u64, tail_len: u32) {
         // Two 64-bit shifts are cheaper than one of 128 bits by a variable
         // amount.
         let low = head | tail << head_len;

@@ -20,6 +20,7 @@ mod labels;
 mod mem;
 mod reg;
 mod sse;
+pub mod vector;
 
 #[cfg(test)]
 mod tests;
@@ -33,3 +34,4 @@ pub use labels::Label;
 pub use mem::{Mem, Scale};
 pub use reg::{Gpr, GprSet, Size, Xmm, XmmSet};
 pub use sse::{FloatSize, Rounding};
+pub use vector::{VectorOp, VectorRm, VectorShift};

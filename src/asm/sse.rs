@@ -2,7 +2,7 @@
 //!
 //! Instructions that exist alike for single and double precision are one method
 //! with a [`FloatSize`]. The arithmetic is SSE2 except `rounds`, which is
-//! SSE4.1. Vector arithmetic is not here.
+//! SSE4.1. Vector arithmetic is in `vector`.
 
 use super::assembler::Assembler;
 use super::encode::{Imm, Op};

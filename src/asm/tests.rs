@@ -9,6 +9,7 @@ mod golden;
 mod labels;
 mod round_trip;
 mod sweeps;
+mod vector;
 
 use super::*;
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, NasmFormatter};

@@ -169,6 +169,8 @@ pub(super) struct Layout {
     pub(super) rex: Option<u8>,
     pub(super) opcode_at: usize,
     modrm_at: usize,
+    /// REX.X, or what VEX has in its place.
+    extends_index: bool,
 }
 
 pub(super) fn layout(bytes: &[u8]) -> Layout {
@@ -179,13 +181,15 @@ pub(super) fn layout(bytes: &[u8]) -> Layout {
     let rex = (bytes[at] & 0xF0 == 0x40).then_some(bytes[at]);
     at += usize::from(rex.is_some());
     let opcode_at = at;
-    let modrm_at = match bytes[at..] {
-        [0xC4, ..] => at + 4,
-        [0x0F, 0x38 | 0x3A, ..] => at + 3,
-        [0x0F, ..] => at + 2,
-        _ => at + 1,
+    let (modrm_at, vex_x) = match bytes[at..] {
+        [0xC4, byte, ..] => (at + 4, byte & 0x40 == 0),
+        [0xC5, ..] => (at + 3, false),
+        [0x0F, 0x38 | 0x3A, ..] => (at + 3, false),
+        [0x0F, ..] => (at + 2, false),
+        _ => (at + 1, false),
     };
-    Layout { rex, opcode_at, modrm_at }
+    let extends_index = vex_x || rex.is_some_and(|rex| rex & 0b10 != 0);
+    Layout { rex, opcode_at, modrm_at, extends_index }
 }
 
 /// Checks one instruction against the form and the values it was made of.
@@ -233,10 +237,10 @@ pub(super) fn check(form: &Form, pick: &Pick) {
                 assert_eq!(sib, sib_needed, "{context}");
                 let tail = usize::from(sib) + displacement + constants.immediate_size();
                 assert_eq!(bytes.len(), layout.modrm_at + 1 + tail, "{context}");
-                // REX.X must be there for the index alone.
+                // This bit must be there for the index alone.
                 let high_index = instruction.memory_index().number() >= 8
                     && instruction.memory_index() != Register::None;
-                assert_eq!(rex & 0b10 != 0, high_index, "{context}");
+                assert_eq!(layout.extends_index, high_index, "{context}");
             }
             I(bits) => {
                 let mask = u64::MAX >> (64 - bits);
@@ -339,5 +343,20 @@ fn sweep(form: &Form) {
 pub(super) fn sweep_all(forms: &[Form]) {
     for form in forms {
         sweep(form);
+    }
+}
+
+/// Like [`sweep_all`] for the hundreds of vector forms, which are encoded by one function: every
+/// register once in every place, with other ones in the other places, and a spread of addresses and
+/// immediates.
+pub(super) fn sweep_vectors(forms: &[Form]) {
+    let shapes = Address::shapes();
+    let mut random = Random::new();
+    for form in forms {
+        for round in 0..64 {
+            let registers = [round & 15, round / 16 * 5 + round & 15, round / 4 & 15];
+            let address = Address { disp: random.pick(&NUMBERS), ..random.pick(&shapes) };
+            check(form, &Pick { registers, address, imm: random.pick(&NUMBERS) });
+        }
     }
 }
