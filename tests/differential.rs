@@ -9,11 +9,14 @@
 mod common;
 
 use std::env;
+use std::sync::OnceLock;
 
 use arbitrary::Unstructured;
 use common::generate::{self, Generated};
 use common::{Random, assert_compiled_by, engine};
-use wasm_mini::{Error, Frame, Imports, Instance, Module, Tier, Trap, TrapCode, ValType, Value};
+use wasm_mini::{
+    Engine, Error, Frame, Imports, Instance, Module, Tier, Trap, TrapCode, ValType, Value,
+};
 use wasm_smith::{Config, InstructionKind, InstructionKinds};
 
 /// How many generated modules the test suite tries. `WASM_MINI_SEEDS` asks for more.
@@ -50,6 +53,13 @@ fn places(trap: &Trap) -> Places {
         *offset = 0;
     }
     places
+}
+
+/// The baseline tier once more, with no instruction that a processor may lack.
+fn portable_engine() -> Option<&'static Engine> {
+    static PORTABLE: OnceLock<Engine> = OnceLock::new();
+    let make = || Engine::builder().tier(Tier::Baseline).portable_code().build().unwrap();
+    cfg!(feature = "baseline").then(|| PORTABLE.get_or_init(make))
 }
 
 /// The interpreter, with fuel.
@@ -114,6 +124,7 @@ fn to_wasmi(value: Value) -> wasmi::Val {
         Value::I64(value) => wasmi::Val::I64(value),
         Value::F32(value) => wasmi::Val::F32(wasmi::F32::from_bits(value.to_bits())),
         Value::F64(value) => wasmi::Val::F64(wasmi::F64::from_bits(value.to_bits())),
+        Value::V128(value) => wasmi::Val::V128(value.into()),
         other => panic!("{other:?} is of no type that is generated"),
     }
 }
@@ -124,6 +135,7 @@ fn from_wasmi(value: &wasmi::Val) -> Value {
         wasmi::Val::I64(value) => Value::I64(*value),
         wasmi::Val::F32(value) => Value::F32(f32::from_bits(value.to_bits())),
         wasmi::Val::F64(value) => Value::F64(f64::from_bits(value.to_bits())),
+        wasmi::Val::V128(value) => Value::V128(value.as_u128()),
         other => panic!("{other:?} is of no type that is generated"),
     }
 }
@@ -175,13 +187,14 @@ struct Callee {
 fn compare(what: &str, binary: &[u8], callees: &[Callee], random: &mut Random, tally: &mut Tally) {
     let mut reference = Reference::new(binary);
     let mut instances: Vec<(Tier, Instance)> = Vec::new();
-    for tier in Tier::available() {
-        let module = Module::with_engine(engine(*tier), binary)
+    for engine in Tier::available().iter().map(|tier| engine(*tier)).chain(portable_engine()) {
+        let tier = engine.tier();
+        let module = Module::with_engine(engine, binary)
             .unwrap_or_else(|error| panic!("the {tier} tier refuses it: {error}\n{what}"));
-        assert_compiled_by(*tier, &module);
+        assert_compiled_by(tier, &module);
         let instance = Instance::new(&module, &Imports::none());
         assert_eq!(instance.is_ok(), reference.is_some(), "{tier} {instance:?}\n{what}");
-        instances.extend(instance.ok().map(|instance| (*tier, instance)));
+        instances.extend(instance.ok().map(|instance| (tier, instance)));
     }
     let Some(reference) = &mut reference else { return };
     for Callee { name, params, results } in callees {
@@ -288,21 +301,41 @@ fn smith_config() -> Config {
 }
 
 /// A module of wasm-smith's; `None` where the seed's bytes do not suffice for one.
-fn smith_module(seed: u64) -> Option<Vec<u8>> {
+fn smith_module(seed: u64, config: Config) -> Option<Vec<u8>> {
     let mut random = Random::new(seed);
     let length = 400 + random.below(2000);
     let bytes: Vec<u8> = (0..length).map(|_| random.bits() as u8).collect();
-    let module = wasm_smith::Module::new(smith_config(), &mut Unstructured::new(&bytes));
+    let module = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes));
     module.ok().map(|module| module.to_bytes())
 }
 
 /// Its loops may be endless: wasmi's fuel tells, and only what came to an end there is called.
 #[test]
 fn modules_of_wasm_smith_agree() {
+    smith_modules_agree(smith_config);
+}
+
+#[test]
+fn modules_with_vectors_agree() {
+    smith_modules_agree(|| Config {
+        allowed_instructions: InstructionKinds::new(&[
+            InstructionKind::Vector,
+            InstructionKind::Numeric,
+            InstructionKind::Control,
+            InstructionKind::Parametric,
+            InstructionKind::Variable,
+            InstructionKind::Memory,
+        ]),
+        simd_enabled: true,
+        ..smith_config()
+    });
+}
+
+fn smith_modules_agree(config: fn() -> Config) {
     let mut tally = Tally::default();
     let is_number = |ty: &ValType| !matches!(ty, ValType::FuncRef | ValType::ExternRef);
     for seed in seeds(SMITH_SEEDS) {
-        let Some(binary) = smith_module(seed) else { continue };
+        let Some(binary) = smith_module(seed, config()) else { continue };
         let module = Module::with_engine(engine(Tier::available()[0]), &binary)
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let callees: Vec<_> = module

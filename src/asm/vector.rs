@@ -373,6 +373,7 @@ impl Assembler {
     }
 
     /// Emits an instruction: ModRM's `reg`, VEX's `vvvv`, ModRM's `rm`.
+    #[inline(never)]
     fn put_vector(&mut self, op: VectorOp, reg: u8, vvvv: u8, rm: Rm, imm: Option<u8>) {
         let (modrm, modrm_bits, disp, disp_bits, rex) = match rm {
             Rm::Register(rm) => (u16::from(0xC0 | rm & 7), 8, 0, 0, rm >> 3),

@@ -43,14 +43,15 @@ pub struct Row {
     pub instructions: Vec<Instruction>,
 }
 
-/// One machine instruction.
+/// One machine instruction, or a line of data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instruction {
     /// Bytes from the function's start.
     pub offset: u32,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// Its text in NASM's syntax. Jump targets are offsets from the function's start.
+    /// Its text in NASM's syntax. Jump targets are offsets from the function's start. For jump tables
+    /// and constants, `data`.
     pub text: String,
 }
 
@@ -140,6 +141,8 @@ impl Listing {
 fn rows(info: &ModuleInfo, code: &CompiledCode, operators: &[(u32, String)]) -> Vec<Row> {
     let starts: &[OperatorStart] = code.operators.as_deref().unwrap_or_default();
     let Range { start, end } = code.functions[0].code.clone();
+    let data = code.data.first().cloned().unwrap_or(end..end);
+    let end = data.start;
     let mut rows = Vec::new();
     let mut push = |operators: Vec<String>, range: Range<u32>| {
         let instructions = instructions(info, code, start, range);
@@ -159,7 +162,24 @@ fn rows(info: &ModuleInfo, code: &CompiledCode, operators: &[(u32, String)]) -> 
         push(texts, row.offset..row_end);
     }
     push(waiting.map(|(_, text)| text.clone()).collect(), end..end);
+    let data = data_lines(code, start, data);
+    if !data.is_empty() {
+        rows.push(Row { operators: Vec::new(), instructions: data });
+    }
     rows
+}
+
+/// Jump tables and constants, up to the next 16 bytes in each line.
+fn data_lines(code: &CompiledCode, start: u32, range: Range<u32>) -> Vec<Instruction> {
+    let mut lines = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let end = ((at - start) / 16 * 16 + 16 + start).min(range.end);
+        let bytes = code.bytes[at as usize..end as usize].to_vec();
+        lines.push(Instruction { offset: at - start, bytes, text: "data".to_string() });
+        at = end;
+    }
+    lines
 }
 
 /// Disassembles part of a function.

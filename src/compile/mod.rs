@@ -35,6 +35,8 @@ pub(crate) struct CompiledCode {
     pub calls: Vec<CallSite>,
     /// For each operator that emitted something: where its code starts. Filled only on request.
     pub operators: Option<Vec<OperatorStart>>,
+    /// The jump tables and constants at the ends of functions. Filled only on request, too.
+    pub data: Vec<Range<u32>>,
 }
 
 /// Where functions start: a multiple of this, with `int3` between them.

@@ -31,6 +31,8 @@ pub(crate) struct Facts {
     pub has_loops: bool,
     /// How deep the deepest loop is nested in others, itself counted.
     pub max_loop_depth: u32,
+    /// Whether there is any local of a vector's type, or any operator on vectors.
+    pub has_vectors: bool,
     /// Whether any integer division or remainder occurs.
     pub divides: bool,
     /// Whether any shift occurs.
@@ -59,6 +61,7 @@ impl Facts {
         self.memory_accesses = 0;
         self.has_loops = false;
         self.max_loop_depth = 0;
+        self.has_vectors = false;
         self.divides = false;
         self.shifts = false;
         self.rotates = false;
@@ -138,7 +141,9 @@ impl<'a> Body<'a> {
         validator.read_locals(&mut reader).map_err(invalid)?;
         for local in 0..validator.len_locals() {
             let ty = validator.get_local_type(local).and_then(ValType::from_wasmparser);
-            facts.locals.push(ty.expect("a type of WebAssembly 2.0"));
+            let ty = ty.expect("a type of WebAssembly 2.0");
+            facts.has_vectors |= ty == ValType::V128;
+            facts.locals.push(ty);
         }
         facts.uses.resize(facts.locals.len(), 0);
 
@@ -275,6 +280,21 @@ macro_rules! validate_and_note {
     (@one $self:ident $op:ident $visit:ident $($arg:ident)*) => { $self.validator.$visit($($arg),*) };
 }
 
+/// The same for operators on vectors.
+macro_rules! validate_vector {
+    ($( @$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident $ann:tt)*) => {
+        $(
+            fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
+                self.facts.has_vectors = true;
+                $(validate_vector!(@note self $($arg)*);)?
+                self.validator.$visit($($($arg),*)?)
+            }
+        )*
+    };
+    (@note $self:ident memarg $($lane:ident)?) => { $self.facts.accesses_memory() };
+    (@note $self:ident $($arg:ident)*) => {};
+}
+
 impl<'a, V> VisitOperator<'a> for ValidateAndNote<'_, V>
 where
     V: VisitSimdOperator<'a, Output = wasmparser::Result<()>>,
@@ -297,5 +317,5 @@ impl<'a, V> VisitSimdOperator<'a> for ValidateAndNote<'_, V>
 where
     V: VisitSimdOperator<'a, Output = wasmparser::Result<()>>,
 {
-    wasmparser::for_each_visit_simd_operator!(validate_and_note);
+    wasmparser::for_each_visit_simd_operator!(validate_vector);
 }

@@ -94,6 +94,7 @@ pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, 
     // Those that were all imported have met no section of their own.
     check_spaces(&info, [0; 4], limits)?;
     info.escaping = escaping(&info);
+    info.has_vectors = has_vectors(&info);
     Ok(Loaded { info, bodies })
 }
 
@@ -155,6 +156,13 @@ fn check_spaces(info: &ModuleInfo, more: [u32; 4], limits: &Limits) -> Result<()
         check(what, have as u64 + u64::from(more), limit)?;
     }
     Ok(())
+}
+
+/// Whether vectors can come from anywhere but operators and locals.
+fn has_vectors(info: &ModuleInfo) -> bool {
+    let of_functions = info.types.iter().flat_map(|ty| ty.params().iter().chain(ty.results()));
+    let of_globals = info.globals.iter().map(|global| &global.content);
+    of_functions.chain(of_globals).any(|ty| *ty == ValType::V128)
 }
 
 /// Takes from one validated section what the rest of the crate needs.

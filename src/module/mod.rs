@@ -44,6 +44,8 @@ pub(crate) struct ModuleInfo {
     pub imported_tables: u32,
     pub imported_memories: u32,
     pub imported_globals: u32,
+    /// Whether a function's type or a global's names `v128`.
+    pub has_vectors: bool,
     /// The first values of the globals that are defined here.
     pub global_inits: Vec<ConstExpr>,
     pub elements: Vec<ElementSegment>,

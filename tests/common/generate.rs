@@ -78,6 +78,7 @@ fn argument(random: &mut Random, ty: ValType) -> Value {
         ValType::I32 => Value::I32(bits as i32),
         ValType::I64 => Value::I64(bits as i64),
         ValType::F32 => Value::F32(f32::from_bits(bits as u32)),
+        ValType::V128 => Value::V128(u128::from(bits) << 64 | u128::from(random.integer())),
         _ => Value::F64(f64::from_bits(bits)),
     }
 }

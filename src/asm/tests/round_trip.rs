@@ -354,7 +354,7 @@ pub(super) fn sweep_vectors(forms: &[Form]) {
     let mut random = Random::new();
     for form in forms {
         for round in 0..64 {
-            let registers = [round & 15, round / 16 * 5 + round & 15, round / 4 & 15];
+            let registers = [round & 15, (round / 16 * 5 + round) & 15, (round / 4) & 15];
             let address = Address { disp: random.pick(&NUMBERS), ..random.pick(&shapes) };
             check(form, &Pick { registers, address, imm: random.pick(&NUMBERS) });
         }

@@ -17,10 +17,10 @@
 use std::mem::offset_of;
 
 use super::Compiler;
-use super::registers::{Operand, slot};
+use super::registers::slot;
 use super::value::Value;
 use crate::asm::{Alu, Gpr, Mem, Size};
-use crate::compile::abi::{Location, SCRATCH, VMCTX, VmFunction};
+use crate::compile::abi::{FLOAT_SCRATCH, Location, SCRATCH, VMCTX, VmFunction};
 use crate::compile::{CallSite, Relocation};
 use crate::module::{FuncType, ValType};
 
@@ -142,8 +142,14 @@ impl Compiler {
                 Location::Xmm(register) => Value::Xmm(register),
                 Location::Memory(offset) => {
                     let place = self.frame.operand_slot(self.stack.len());
-                    self.asm.mov_rm(Size::S64, SCRATCH, Mem::base(Gpr::Rsp, offset as i32));
-                    self.store(ValType::I64, slot(place), Operand::Gpr(SCRATCH));
+                    let source = Mem::base(Gpr::Rsp, offset as i32);
+                    if *ty == ValType::V128 {
+                        self.asm.movups_rm(FLOAT_SCRATCH, source);
+                        self.asm.movups_mr(slot(place), FLOAT_SCRATCH);
+                    } else {
+                        self.asm.mov_rm(Size::S64, SCRATCH, source);
+                        self.asm.mov_mr(Size::S64, slot(place), SCRATCH);
+                    }
                     Value::Spilled
                 }
             };

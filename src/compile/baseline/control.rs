@@ -467,6 +467,9 @@ impl Compiler {
     /// this may be the taken side of a conditional branch.
     fn store_to_area(&mut self, ty: ValType, offset: u32, operand: Operand) {
         let place = |at: u32| Mem::base(SCRATCH, at as i32);
+        if ty == ValType::V128 {
+            return self.store_vector(place(offset), operand);
+        }
         match operand {
             Operand::Const(bits) => {
                 self.asm.mov_mi(Size::S32, place(offset), bits as i32);

@@ -59,6 +59,8 @@ pub(super) struct Frame {
     fixed_bytes: u32,
     /// How many operand slots have been asked for.
     operand_slots: u32,
+    /// Whether operand slots are 16 bytes, because vectors may be among the operands, and not 8.
+    wide_slots: bool,
     /// Whether anything is found through rbp.
     uses_rbp: bool,
     makes_calls: bool,
@@ -74,13 +76,17 @@ impl Frame {
     pub fn operand_slot(&mut self, height: usize) -> i32 {
         let count = height as u32 + 1;
         self.operand_slots = self.operand_slots.max(count);
-        -((self.fixed_bytes + 8 * count) as i32)
+        -((self.fixed_bytes + self.slot_bytes() * count) as i32)
+    }
+
+    fn slot_bytes(&self) -> u32 {
+        if self.wide_slots { 16 } else { 8 }
     }
 
     /// Adds a slot to the fixed part.
-    fn fixed_slot(&mut self) -> i32 {
+    fn fixed_slot(&mut self, ty: ValType) -> i32 {
         self.uses_rbp = true;
-        self.fixed_bytes += 8;
+        self.fixed_bytes += if ty == ValType::V128 { 16 } else { 8 };
         -(self.fixed_bytes as i32)
     }
 
@@ -94,7 +100,7 @@ impl Frame {
 
     /// Everything from rbp down, aligned if it must be.
     fn bytes(&self) -> u32 {
-        let bytes = self.fixed_bytes + 8 * self.operand_slots;
+        let bytes = self.fixed_bytes + self.slot_bytes() * self.operand_slots;
         if self.makes_calls { bytes.next_multiple_of(16) } else { bytes }
     }
 
@@ -161,10 +167,10 @@ const TEMPORARIES: GprSet =
 /// Choosing homes.
 impl Compiler {
     /// Starts the frame of the function whose signature is in `self.signature`.
-    pub(super) fn assign_homes(&mut self, facts: &Facts) {
+    pub(super) fn assign_homes(&mut self, facts: &Facts, has_vectors: bool) {
         // A call into the runtime is no less of a call than any other.
         let makes_calls = facts.makes_calls || facts.calls_runtime;
-        self.frame = Frame { makes_calls, ..Frame::default() };
+        self.frame = Frame { makes_calls, wide_slots: has_vectors, ..Frame::default() };
         self.memory_base = None;
         self.homes.clear();
         self.homes.resize(facts.locals.len(), Home::Nowhere);
@@ -275,7 +281,7 @@ impl Compiler {
             self.frame.uses_rbp = true;
             self.frame.return_area = match location {
                 Location::Memory(offset) => stack_parameter(offset),
-                _ => self.frame.fixed_slot(),
+                _ => self.frame.fixed_slot(ValType::I64),
             };
         }
         for (local, uses) in facts.uses.iter().enumerate() {
@@ -288,7 +294,9 @@ impl Compiler {
             };
             self.frame.uses_rbp |= on_stack.is_some();
             if self.homes[local] == Home::Nowhere {
-                self.homes[local] = Home::Slot(on_stack.unwrap_or_else(|| self.frame.fixed_slot()));
+                let ty = facts.locals[local];
+                let home = on_stack.unwrap_or_else(|| self.frame.fixed_slot(ty));
+                self.homes[local] = Home::Slot(home);
             }
         }
     }
@@ -330,17 +338,20 @@ impl Compiler {
             self.load_memory_base(0, home);
         }
 
-        // Slots of locals that are no parameters lie together, the first one highest.
+        // Slots of locals that are no parameters lie together, the first one highest. A vector's
+        // counts for two.
         let mut highest = None;
         let mut count = 0;
-        for home in &self.homes[self.signature.params.len()..] {
+        let params = self.signature.params.len();
+        for (home, ty) in self.homes[params..].iter().zip(&facts.locals[params..]) {
+            let slots = if *ty == ValType::V128 { 2 } else { 1 };
             match *home {
                 Home::Nowhere => {}
                 Home::Gpr(home) => self.asm.zero(home),
                 Home::Xmm(home) => self.asm.xorps_rr(home, home),
                 Home::Slot(offset) => {
-                    highest = highest.or(Some(offset));
-                    count += 1;
+                    highest = highest.or(Some(offset + 8 * (slots - 1)));
+                    count += slots;
                 }
             }
         }
@@ -484,9 +495,4 @@ impl Compiler {
         self.asm.jcc(Cond::B, overflow);
         Prologue { frameless: false, check: Some(self.asm.offset() - 4 - start) }
     }
-}
-
-/// Whether wasm values of this type can be compiled by this tier.
-pub(super) fn is_supported(ty: ValType) -> bool {
-    ty != ValType::V128
 }

@@ -11,7 +11,10 @@ impl Compiler {
         if ty.is_vector_class() {
             let dst = self.xmm_for_result(Operand::Const(0), Operand::Const(0));
             let value = self.field(place, 0, SCRATCH);
-            self.asm.movs_rm(float_size_of(ty), dst, value);
+            match ty {
+                ValType::V128 => self.asm.movups_rm(dst, value),
+                _ => self.asm.movs_rm(float_size_of(ty), dst, value),
+            }
             self.push_xmm(ty, dst);
         } else {
             let dst = self.gpr_for_any_result();
@@ -26,6 +29,8 @@ impl Compiler {
         let place = self.layout.global(global);
         // The scratch register is for the value, if it takes two moves.
         let takes_one_move = match operand {
+            // A vector's value goes through its own scratch register.
+            _ if ty == ValType::V128 => true,
             Operand::Const(bits) => imm32(size_of(ty), bits).is_some(),
             Operand::Gpr(_) | Operand::Xmm(_) => true,
             Operand::Slot(_) | Operand::Flags(_) | Operand::Memory => false,

@@ -1,7 +1,7 @@
 //! Looking ahead by one operator: where a result had best be put.
 //!
-//! Owns what is known of the next operator. Only those without immediates, `global.get` and loads
-//! ask; for all others the driver shows none.
+//! Owns what is known of the next operator. Only those without immediates or with a lane, `global.get`
+//! and loads ask; for all others the driver shows none.
 
 use super::Compiler;
 use super::frame::Home;
@@ -28,6 +28,8 @@ const I32_EQZ: u8 = 0x45;
 const I64_EQZ: u8 = 0x50;
 const LAST_PLAIN: u8 = 0xC4;
 const REF_IS_NULL: u8 = 0xD1;
+/// The prefix of vector operators.
+const VECTOR: u8 = 0xFD;
 
 /// The bytes of a body, for looking ahead.
 pub(super) struct Lookahead<'a> {
@@ -47,6 +49,7 @@ impl<'a> Lookahead<'a> {
             Some(SELECT | REF_IS_NULL | I32_EQZ..=LAST_PLAIN) => at + 1,
             Some(GLOBAL_GET) => self.behind_immediate(at + 1),
             Some(I32_LOAD..=I64_LOAD32_U) => self.behind_immediate(self.behind_immediate(at + 1)),
+            Some(VECTOR) => self.behind_vector(at + 1),
             _ => return 0,
         };
         let rest = &self.code[next..];
@@ -67,6 +70,24 @@ impl Lookahead<'_> {
     fn behind_immediate(&self, at: usize) -> usize {
         let bytes = &self.code[at..];
         at + 1 + bytes.iter().take_while(|byte| **byte & 0x80 != 0).count()
+    }
+
+    /// Where the vector operator ends whose opcode, behind the prefix, starts here.
+    fn behind_vector(&self, at: usize) -> usize {
+        let end = self.behind_immediate(at);
+        let opcode =
+            self.code[at..end].iter().rev().fold(0, |n, byte| n << 7 | u32::from(byte & 0x7F));
+        let memory = |at| self.behind_immediate(self.behind_immediate(at));
+        match opcode {
+            // Loads and stores; of lanes, too.
+            0..=0x0B | 0x5C | 0x5D => memory(end),
+            0x54..=0x5B => memory(end) + 1,
+            // Constants and the shuffle.
+            0x0C | 0x0D => end + 16,
+            // Lanes.
+            0x15..=0x22 => end + 1,
+            _ => end,
+        }
     }
 }
 

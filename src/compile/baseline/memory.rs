@@ -67,7 +67,12 @@ impl Compiler {
 
 /// Addresses.
 impl Compiler {
-    fn address(&mut self, memarg: &MemArg, index: Operand, spare: Option<Gpr>) -> Address {
+    pub(super) fn address(
+        &mut self,
+        memarg: &MemArg,
+        index: Operand,
+        spare: Option<Gpr>,
+    ) -> Address {
         let MemArgTarget::Memory(memory) = memarg.target else {
             unreachable!("validation knows no arrays");
         };

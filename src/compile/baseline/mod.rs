@@ -14,6 +14,7 @@
 //! - `hints`: what the next operator would like;
 //! - `locals`, `integer`, `divide`, `float`, `convert`: operators;
 //! - `memory`, `bulk`, `global`, `table`: what the context leads to;
+//! - `simd`, `constants`: vectors;
 //! - `control`, `br_table`, `select`: blocks and branches; `calls`; `moves`: many registers at once;
 //! - `cold`: traps.
 //!
@@ -24,6 +25,7 @@ mod br_table;
 mod bulk;
 mod calls;
 mod cold;
+mod constants;
 mod control;
 mod convert;
 mod divide;
@@ -38,6 +40,7 @@ mod moves;
 mod operators;
 mod registers;
 mod select;
+mod simd;
 mod table;
 mod value;
 
@@ -49,8 +52,9 @@ use std::sync::Arc;
 use wasmparser::OperatorsReader;
 
 use self::cold::Cold;
+use self::constants::Constants;
 use self::control::ControlFrame;
-use self::frame::{Frame, Home, is_supported};
+use self::frame::{Frame, Home};
 use self::hints::Lookahead;
 use self::integer::ZeroFlag;
 use self::memory::Fused;
@@ -121,6 +125,8 @@ pub(crate) struct Compiler {
     /// Whether anything is read from the context, besides what traps and callees read.
     reads_context: bool,
 
+    constants: Constants,
+
     // Jump tables.
     /// For each table its label and where its entries start in `table_labels`.
     tables: Vec<(Label, usize)>,
@@ -137,11 +143,12 @@ pub(crate) struct Compiler {
 enum Refusal {
     /// The operator that is visited by this method.
     Operator(&'static str),
-    Feature(&'static str),
 }
 
 impl Compiler {
     pub(crate) fn new(options: CompileOptions) -> Compiler {
+        let mut asm = Assembler::new();
+        asm.avx = options.cpu.avx;
         Compiler {
             options,
             layout: Layout::default(),
@@ -164,7 +171,7 @@ impl Compiler {
             frame: Frame::default(),
             control: Vec::new(),
             types: Vec::new(),
-            asm: Assembler::new(),
+            asm,
             moves: Moves::default(),
             cold: Vec::new(),
             relocations: Vec::new(),
@@ -172,6 +179,7 @@ impl Compiler {
             calls: Vec::new(),
             operators: Vec::new(),
             reads_context: false,
+            constants: Constants::default(),
             tables: Vec::new(),
             table_labels: Vec::new(),
             stubs: Vec::new(),
@@ -195,13 +203,8 @@ impl Compiler {
         self.operator = self.body_start;
         let refused = |refusal, offset| refused(info, body.function, refusal, offset);
 
-        let types = facts.locals.iter().chain(ty.results());
-        if !types.copied().all(is_supported) {
-            let refusal = Refusal::Feature("vectors");
-            return Err(refused(refusal, self.body_start));
-        }
         self.layout.clone_from(layout);
-        self.begin(ty, facts);
+        self.begin(ty, facts, info.has_vectors || facts.has_vectors);
         self.walk(info, &mut operators).map_err(|refusal| refused(*refusal, self.operator))?;
         self.check_frame_size()?;
         self.finish(body.function, out);
@@ -209,7 +212,7 @@ impl Compiler {
     }
 
     /// Forgets the last function, starts this one.
-    fn begin(&mut self, ty: &FuncType, facts: &Facts) {
+    fn begin(&mut self, ty: &FuncType, facts: &Facts, has_vectors: bool) {
         self.reachable = true;
         self.skipped_blocks = 0;
         self.pending_jump = None;
@@ -224,6 +227,7 @@ impl Compiler {
         self.calls.clear();
         self.operators.clear();
         self.reads_context = false;
+        self.constants.clear();
         self.tables.clear();
         self.table_labels.clear();
         self.tables_made = 0;
@@ -231,7 +235,7 @@ impl Compiler {
         self.signature.assign(ty);
         self.local_types.clear();
         self.local_types.extend_from_slice(&facts.locals);
-        self.assign_homes(facts);
+        self.assign_homes(facts, has_vectors);
         self.bring_locals_home(facts);
         self.open_function(ty.results());
     }
@@ -269,7 +273,9 @@ impl Compiler {
         }
         self.emit_cold();
         let overflow = self.has_stack_check().then(|| self.emit_stack_overflow());
+        let data = self.asm.offset();
         self.emit_tables();
+        self.emit_constants();
         let body_len = self.asm.buf.len();
         let prologue = self.emit_prologue();
         let prologue_len = (self.asm.buf.len() - body_len) as u32;
@@ -306,6 +312,7 @@ impl Compiler {
             .extend(relocations.map(|site| Relocation { offset: site.offset + shift, ..*site }));
         if self.options.record_operators {
             let operators = self.operators.iter();
+            out.data.push(data + shift..end);
             out.operators.get_or_insert_default().extend(
                 operators.map(|site| OperatorStart { offset: site.offset + shift, ..*site }),
             );
@@ -361,7 +368,6 @@ impl Compiler {
 fn refused(info: &ModuleInfo, function: u32, refusal: Refusal, offset: u32) -> LoadError {
     let what = match refusal {
         Refusal::Operator(visit) => format!("operator `{}`", operator_name(visit)),
-        Refusal::Feature(feature) => feature.to_string(),
     };
     let name: Option<Arc<str>> = info.function_name(function);
     LoadError::Unsupported {

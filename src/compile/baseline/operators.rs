@@ -8,7 +8,6 @@ use super::calls::Callee;
 use super::convert::Truncation;
 use super::divide::Division;
 use super::float::{FloatCompare, FloatOp};
-use super::frame::is_supported;
 use super::integer::Count;
 use super::{Compiler, Refusal};
 use crate::asm::{Alu, Cond, FloatSize, Rounding, Shift, Size};
@@ -33,7 +32,7 @@ impl<'m> Emit<'_, 'm> {
         let (params, results): (&[ValType], &[ValType]) = match ty {
             BlockType::Empty => (&[], &[]),
             BlockType::Type(ty) => {
-                single = supported(ty)?;
+                single = value_type(ty);
                 (&[], std::slice::from_ref(&single))
             }
             BlockType::FuncType(index) => {
@@ -41,16 +40,12 @@ impl<'m> Emit<'_, 'm> {
                 (ty.params(), ty.results())
             }
         };
-        all_supported(params)?;
-        all_supported(results)?;
         open(self.c, params, results);
         Ok(())
     }
 
     fn call(&mut self, function: u32) -> Result<(), Box<Refusal>> {
         let ty: &'m FuncType = self.module.function_type(function);
-        all_supported(ty.params())?;
-        all_supported(ty.results())?;
         let callee = match function < self.module.imported_functions {
             true => Callee::At(VMCTX, self.c.layout.imported_function(function)),
             false => Callee::Defined(function),
@@ -62,34 +57,20 @@ impl<'m> Emit<'_, 'm> {
     fn call_indirect(&mut self, ty: u32, table: u32) -> Result<(), Box<Refusal>> {
         let type_id = self.module.type_ids[ty as usize];
         let ty: &'m FuncType = &self.module.types[ty as usize];
-        all_supported(ty.params())?;
-        all_supported(ty.results())?;
         self.c.call_indirect(ty, type_id, table, self.table(table));
         Ok(())
     }
 
-    fn typed_select(&mut self, ty: wasmparser::ValType) -> Result<(), Box<Refusal>> {
-        supported(ty)?;
-        self.c.select();
-        Ok(())
-    }
-
     fn global_get(&mut self, global: u32) -> Result<(), Box<Refusal>> {
-        let ty = self.global_type(global)?;
+        let ty = self.module.globals[global as usize].content;
         self.c.global_get(global, ty);
         Ok(())
     }
 
     fn global_set(&mut self, global: u32) -> Result<(), Box<Refusal>> {
-        let ty = self.global_type(global)?;
+        let ty = self.module.globals[global as usize].content;
         self.c.global_set(global, ty);
         Ok(())
-    }
-
-    fn global_type(&self, global: u32) -> Result<ValType, Box<Refusal>> {
-        let ty = self.module.globals[global as usize].content;
-        all_supported(&[ty])?;
-        Ok(ty)
     }
 
     fn table(&self, table: u32) -> &'m TableType {
@@ -122,28 +103,15 @@ impl<'m> Emit<'_, 'm> {
     }
 }
 
-/// The type, if this tier can handle its values.
-fn supported(ty: wasmparser::ValType) -> Result<ValType, Box<Refusal>> {
-    ValType::from_wasmparser(ty).filter(|ty| is_supported(*ty)).ok_or_else(no_vectors)
-}
-
-fn all_supported(types: &[ValType]) -> Result<(), Box<Refusal>> {
-    match types.iter().copied().all(is_supported) {
-        true => Ok(()),
-        false => Err(no_vectors()),
-    }
+fn value_type(ty: wasmparser::ValType) -> ValType {
+    ValType::from_wasmparser(ty).expect("a type of WebAssembly 2.0")
 }
 
 /// Refuses the operator that this method visits: out of line, because there are hundreds.
 #[cold]
 #[inline(never)]
-fn unsupported(visit: &'static str) -> Result<(), Box<Refusal>> {
+pub(super) fn unsupported(visit: &'static str) -> Result<(), Box<Refusal>> {
     Err(Box::new(Refusal::Operator(visit)))
-}
-
-#[cold]
-fn no_vectors() -> Box<Refusal> {
-    Box::new(Refusal::Feature("vectors"))
 }
 
 // The operands' widths and types, as the table names them.
@@ -204,7 +172,6 @@ macro_rules! emit_operator {
     (@typed $v:ident Loop ($visit:ident $ty:ident)) => { $v.block(Compiler::loop_, $ty) };
     (@typed $v:ident If ($visit:ident $ty:ident)) => { $v.block(Compiler::if_, $ty) };
     (@typed $v:ident Call ($visit:ident $function:ident)) => { $v.call($function) };
-    (@typed $v:ident TypedSelect ($visit:ident $ty:ident)) => { $v.typed_select($ty) };
     (@typed $v:ident CallIndirect ($visit:ident $ty:ident $table:ident)) => { $v.call_indirect($ty, $table) };
     (@typed $v:ident GlobalGet ($visit:ident $global:ident)) => { $v.global_get($global) };
     (@typed $v:ident GlobalSet ($visit:ident $global:ident)) => { $v.global_set($global) };
@@ -228,6 +195,7 @@ macro_rules! emit_operator {
     (@plain $c:ident Return $i:tt) => { $c.return_() };
     (@plain $c:ident Drop $i:tt) => { $c.drop() };
     (@plain $c:ident Select $i:tt) => { $c.select() };
+    (@plain $c:ident TypedSelect ($visit:ident $ty:ident)) => {{ let _ = $ty; $c.select() }};
 
     (@plain $c:ident LocalGet ($visit:ident $local:ident)) => { $c.local_get($local) };
     (@plain $c:ident LocalSet ($visit:ident $local:ident)) => { $c.local_set($local) };
@@ -439,8 +407,4 @@ impl<'a> VisitOperator<'a> for Emit<'_, '_> {
     }
 
     wasmparser::for_each_visit_operator!(emit_operator);
-}
-
-impl VisitSimdOperator<'_> for Emit<'_, '_> {
-    wasmparser::for_each_visit_simd_operator!(emit_operator);
 }

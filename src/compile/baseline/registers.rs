@@ -60,6 +60,7 @@ impl Registers {
 /// An operand off the stack, ready to be used in an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operand {
+    /// The bits of a number; for a vector, its number among the function's constants.
     Const(u64),
     /// A temporary, or the home of a local.
     Gpr(Gpr),
@@ -337,6 +338,9 @@ impl Compiler {
 
     /// Loads an operand of float class. Constants go through the scratch register.
     pub(super) fn load_xmm(&mut self, ty: ValType, dst: Xmm, src: Operand) {
+        if ty == ValType::V128 {
+            return self.load_vector(dst, src);
+        }
         match src {
             Operand::Xmm(src) if src == dst => {}
             Operand::Xmm(src) => self.asm.movaps_rr(dst, src),
@@ -381,6 +385,9 @@ impl Compiler {
 
     /// Stores an operand of any type to memory.
     pub(super) fn store(&mut self, ty: ValType, dst: Mem, src: Operand) {
+        if ty == ValType::V128 {
+            return self.store_vector(dst, src);
+        }
         let size = size_of(ty);
         match src {
             Operand::Gpr(src) => self.asm.mov_mr(size, dst, src),

@@ -283,17 +283,59 @@ fn what_reads_the_context_says_so() {
 }
 
 #[test]
-fn what_is_not_supported_is_named() {
-    let error = try_compile("(module (func $pick (param v128) (drop (local.get 0))))", MODERN);
-    assert!(matches!(error, Err(LoadError::Unsupported { .. })));
-    let error = try_compile("(module (func $null (drop (v128.const i64x2 0 0))))", MODERN);
-    let Err(LoadError::Unsupported { what, function, offset }) = error else { panic!("refused") };
-    assert_eq!(what, "operator `v128.const` on the baseline tier");
+fn vectors_take_three_operands_where_there_is_avx() {
+    let function = "(param v128 v128) (result v128)
+        (i32x4.mul (i32x4.add (local.get 0) (local.get 1)) (v128.const i32x4 1 2 3 4))";
+    let code = assembly(&format!("(module (func {function}))"), MODERN);
+    assert_eq!(code[..3], ["vpaddd xmm2,xmm0,xmm1", "vpmulld xmm0,xmm2,[rel 10h]", "ret"]);
+    let code = assembly(&format!("(module (func {function}))"), CpuFeatures::FLOOR);
     assert_eq!(
-        function.map(|(index, name)| (index, name.as_deref().map(str::to_string))),
-        Some((0, Some("null".to_string())))
+        code[..5],
+        ["movaps xmm2,xmm0", "paddd xmm2,xmm1", "movaps xmm0,xmm2", "pmulld xmm0,[rel 20h]", "ret"]
     );
-    assert!(offset > 0);
+}
+
+/// AVX alone has broadcasts from memory only, and none of bytes.
+#[test]
+fn avx_is_not_taken_for_avx2() {
+    let avx = CpuFeatures { avx: true, ..CpuFeatures::FLOOR };
+    for lanes in ["i8x16", "i16x8", "i32x4"] {
+        let bits = lanes[1..].split('x').next().unwrap();
+        let text = format!(
+            "(module (memory 1) (func (param i32 f32) (result v128)
+                (v128.or (f32x4.splat (local.get 1))
+                    (v128.or ({lanes}.splat (local.get 0)) (v128.load{bits}_splat (local.get 0))))))"
+        );
+        let broadcasts = |cpu| {
+            let code = assembly(&text, cpu);
+            code.iter().filter(|text| text.starts_with("vpbroadcast")).count()
+        };
+        assert_eq!(broadcasts(avx), 0, "{lanes}");
+        assert_eq!(broadcasts(MODERN), if lanes == "i32x4" { 0 } else { 2 }, "{lanes}");
+    }
+}
+
+/// SSE faults on vectors in memory that are not aligned.
+#[test]
+fn constants_are_aligned_whatever_stands_before_them() {
+    for calls in 0..20 {
+        let calls = "(drop (call $f (local.get 0)))".repeat(calls);
+        let code = compile(&format!(
+            "(module (func $f (param v128) (result v128) {calls}
+                (i8x16.add (local.get 0) (v128.const i64x2 0x1234567812345678 3))))"
+        ));
+        let constant = 0x1234_5678_1234_5678_u64.to_le_bytes();
+        let at = code.bytes.windows(8).position(|bytes| bytes == constant);
+        assert!(at.is_some_and(|at| at % 16 == 0), "{at:?}");
+    }
+}
+
+#[test]
+fn a_constant_is_kept_once() {
+    let add = "(local.set 0 (i8x16.add (local.get 0) (v128.const i64x2 0x1234567812345678 3)))";
+    let code = compile(&format!("(module (func (param v128) {}))", add.repeat(10)));
+    let constant = 0x1234_5678_1234_5678_u64.to_le_bytes();
+    assert_eq!(code.bytes.windows(8).filter(|bytes| *bytes == constant).count(), 1);
 }
 
 /// A body that this function repeats must not take more than linear time: the longest of these

@@ -26,7 +26,8 @@ use crate::module::ValType;
 /// Where an operand is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// Known: these bits, zero-extended.
+    /// Known: these bits, zero-extended. A vector's are among the function's constants, and this is
+    /// the number there: 0 is zero.
     Const(u64),
     /// Whatever this local holds.
     Local(u32),

@@ -1,0 +1,23 @@
+;; Splats, single lanes, orders.
+(module
+  (func $splat_bytes (param i32) (result v128) (i8x16.splat (local.get 0)))
+  (func $splat_constant (result v128) (i16x8.splat (i32.const 0x1234)))
+  (func $splat_float (param f32 f64) (result v128)
+    (v128.and (f32x4.splat (local.get 0)) (f64x2.splat (local.get 1))))
+  (func $extract (param v128) (result i32)
+    (i32.add
+      (i8x16.extract_lane_s 3 (local.get 0))
+      (i32.sub (i16x8.extract_lane_u 0 (local.get 0)) (i32x4.extract_lane 0 (local.get 0)))))
+  (func $extract_float (param v128) (result f64)
+    (f64.add (f64x2.extract_lane 0 (local.get 0)) (f64x2.extract_lane 1 (local.get 0))))
+  (func $replace (param v128 i32 f64) (result v128)
+    (f64x2.replace_lane 0 (i16x8.replace_lane 7 (local.get 0) (local.get 1)) (local.get 2)))
+  (func $unpack (param v128 v128) (result v128)
+    (i8x16.shuffle 0 1 16 17 2 3 18 19 4 5 20 21 6 7 22 23 (local.get 0) (local.get 1)))
+  (func $rotate (param v128 v128) (result v128)
+    (i8x16.shuffle 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 (local.get 0) (local.get 1)))
+  (func $words (param v128) (result v128)
+    (i8x16.shuffle 12 13 14 15 8 9 10 11 4 5 6 7 0 1 2 3 (local.get 0) (local.get 0)))
+  (func $any_order (param v128 v128) (result v128)
+    (i8x16.shuffle 31 1 29 3 27 5 25 7 23 9 21 11 19 13 17 15 (local.get 0) (local.get 1)))
+  (func $swizzle (param v128 v128) (result v128) (i8x16.swizzle (local.get 0) (local.get 1))))

@@ -1,0 +1,21 @@
+;; Operators that take several instructions.
+(module
+  (func $order (param v128 v128) (result v128) (i64x2.le_s (local.get 0) (local.get 1)))
+  (func $shift_bytes (param v128 i32) (result v128) (i8x16.shl (local.get 0) (local.get 1)))
+  (func $shift_signed_bytes (param v128 i32) (result v128) (i8x16.shr_s (local.get 0) (local.get 1)))
+  (func $shift_signed (param v128 i32) (result v128) (i64x2.shr_s (local.get 0) (local.get 1)))
+  (func $shifts_by_constants (param v128) (result v128)
+    (i32x4.shl
+      (i64x2.shr_s (i8x16.shr_u (i16x8.shr_s (local.get 0) (i32.const 17)) (i32.const 3)) (i32.const 40))
+      (i32.const 32)))
+  (func $multiply (param v128 v128) (result v128) (i64x2.mul (local.get 0) (local.get 1)))
+  (func $popcount (param v128) (result v128) (i8x16.popcnt (local.get 0)))
+  (func $min (param v128 v128) (result v128) (f32x4.min (local.get 0) (local.get 1)))
+  (func $truncate (param v128) (result v128) (i32x4.trunc_sat_f32x4_u (local.get 0)))
+  (func $truncate_two (param v128) (result v128) (i32x4.trunc_sat_f64x2_s_zero (local.get 0)))
+  (func $convert (param v128) (result v128) (f32x4.convert_i32x4_u (local.get 0)))
+  (func $product (param v128 v128) (result v128) (i32x4.extmul_high_i16x8_u (local.get 0) (local.get 1)))
+  (func $sums (param v128) (result v128) (i32x4.extadd_pairwise_i16x8_u (local.get 0)))
+  (func $questions (param v128) (result i32)
+    (if (v128.any_true (local.get 0)) (then (return (i16x8.bitmask (local.get 0)))))
+    (i8x16.all_true (local.get 0))))
