@@ -46,13 +46,17 @@ const EXPECTED: &[(&str, &[usize], &str)] = &[
 
 /// Runs the scripts; every directive must pass but those expected not to. Returns how many did.
 fn run(suite: &str, tier: Tier, files: impl Iterator<Item = TestFile<'static>>) -> usize {
-    let engine = Engine::new(tier).unwrap();
+    run_with(&Engine::new(tier).unwrap(), suite, files)
+}
+
+fn run_with(engine: &Engine, suite: &str, files: impl Iterator<Item = TestFile<'static>>) -> usize {
+    let tier = engine.tier();
     let (mut passed, mut scripts) = (0, 0);
     let mut wrong = String::new();
     for file in files {
         let name = format!("{suite}/{}", file.name());
         let expected: Vec<_> = EXPECTED.iter().filter(|(script, ..)| *script == name).collect();
-        let report = wast::run(file.raw(), &engine);
+        let report = wast::run(file.raw(), engine);
         let notes: Vec<_> = report.failed.iter().chain(&report.skipped).collect();
         for note in &notes {
             match expected.iter().find(|(_, lines, _)| lines.contains(&note.line)) {
@@ -87,9 +91,8 @@ macro_rules! suites {
             })*
         }
 
-        /// The same on the baseline tier. Cranelift stands in for the operators that it lacks, so that
-        /// functions of both tiers call each other.
-        #[cfg(all(feature = "baseline", feature = "cranelift"))]
+        /// The same on the baseline tier.
+        #[cfg(feature = "baseline")]
         mod baseline {
             use super::*;
             $(#[test]
@@ -111,6 +114,14 @@ suites! {
     nontrapping_conversions: proposal(&Proposal::NontrappingFloatToIntConversions), 615;
     mutable_global: proposal(&Proposal::MutableGlobal), 139;
     annotations: proposal(&Proposal::Annotations), 617;
+}
+
+/// The vector operators once more, without instructions beyond SSE4.1.
+#[cfg(feature = "baseline")]
+#[test]
+fn simd_on_any_processor() {
+    let engine = Engine::builder().tier(Tier::Baseline).portable_code().build().unwrap();
+    assert_eq!(run_with(&engine, "simd", proposal(&Proposal::Simd)), 25_989);
 }
 
 /// What a module is refused for that is valid in WebAssembly 3.0 only: parts of the validator's

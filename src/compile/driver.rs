@@ -143,9 +143,8 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Compiles a body that this worker has just validated, with the backend's tier, or with the
-    /// other where that one cannot: with Cranelift where the baseline tier lacks an operator, with
-    /// the baseline tier where Cranelift would take too long. Returns which it was: functions of both
-    /// can call each other.
+    /// baseline tier where Cranelift would take too long. Returns which it was: functions of both can
+    /// call each other.
     pub fn compile(
         &mut self,
         backend: &Backend,
@@ -159,16 +158,8 @@ impl Worker {
             Tier::Cranelift => for_cranelift(body, &self.validation.facts)?,
             tier => tier,
         };
-        match self.compile_with(tier, backend, info, layout, body, out) {
-            Ok(()) => Ok(tier),
-            Err(LoadError::Unsupported { .. })
-                if tier == Tier::Baseline && cfg!(feature = "cranelift") =>
-            {
-                self.compile_with(Tier::Cranelift, backend, info, layout, body, out)?;
-                Ok(Tier::Cranelift)
-            }
-            Err(error) => Err(error),
-        }
+        self.compile_with(tier, backend, info, layout, body, out)?;
+        Ok(tier)
     }
 
     /// As [`Worker::compile`], with that tier and no other.

@@ -177,9 +177,9 @@ impl Module {
         self.0.map.code.bytes().get(*start as usize..*end as usize)
     }
 
-    /// Which tier compiled the function with this index (imports counted): the engine's, or Cranelift
-    /// where the baseline tier lacks an operator that the function uses. `None` for a function that no
-    /// tier compiled.
+    /// Which tier compiled the function with this index (imports counted): the engine's, or the
+    /// baseline tier where Cranelift would have taken too long. `None` for a function that no tier
+    /// compiled.
     #[must_use]
     pub fn tier(&self, function: u32) -> Option<Tier> {
         let defined = function.checked_sub(self.0.info.imported_functions)?;
