@@ -4,8 +4,8 @@
 //! correct, except for `makes_calls`, `calls_runtime` and `has_loops`, which are exact.
 
 use wasmparser::{
-    BinaryReader, BlockType, FuncValidatorAllocations, OperatorsReader, VisitOperator,
-    VisitSimdOperator,
+    BinaryReader, BlockType, FuncValidatorAllocations, OperatorsReader, OperatorsReaderAllocations,
+    VisitOperator, VisitSimdOperator,
 };
 
 use super::ValType;
@@ -103,6 +103,7 @@ impl Facts {
 #[derive(Default)]
 pub(crate) struct Validation {
     allocations: FuncValidatorAllocations,
+    frames: OperatorsReaderAllocations,
     pub facts: Facts,
 }
 
@@ -114,6 +115,11 @@ pub(crate) struct ValidBody<'a> {
 }
 
 impl<'a> ValidBody<'a> {
+    /// The bytes from the first operator to the function's `end`. Offsets are those of the module.
+    pub fn reader(&self) -> BinaryReader<'a> {
+        self.operators.clone()
+    }
+
     /// The operators from the first to the function's `end`. Offsets are those of the module.
     pub fn operators(&self) -> OperatorsReader<'a> {
         OperatorsReader::new(self.operators.clone())
@@ -134,7 +140,7 @@ impl<'a> Body<'a> {
 
     /// Validates the body and leaves its facts in `validation`.
     pub fn validate(self, validation: &mut Validation) -> Result<ValidBody<'a>, LoadError> {
-        let Validation { allocations, facts } = validation;
+        let Validation { allocations, frames, facts } = validation;
         facts.reset();
         let mut validator = self.to_validate.into_validator(std::mem::take(allocations));
         let mut reader = self.body.get_binary_reader();
@@ -148,7 +154,7 @@ impl<'a> Body<'a> {
         facts.uses.resize(facts.locals.len(), 0);
 
         let operators = reader.clone();
-        let mut ops = OperatorsReader::new(reader);
+        let mut ops = OperatorsReader::new_with_allocs(reader, std::mem::take(frames));
         while !ops.eof() {
             let offset = ops.original_position();
             ops.visit_operator(&mut ValidateAndNote {
@@ -159,6 +165,7 @@ impl<'a> Body<'a> {
             .map_err(invalid)?;
         }
         ops.finish().map_err(invalid)?;
+        *frames = ops.into_allocations();
         *allocations = validator.into_allocations();
         Ok(ValidBody { function: self.function, operators })
     }

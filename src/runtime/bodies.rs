@@ -176,6 +176,8 @@ impl Job<'_> {
         let mut clock = Clock::new(self.engine.collects_timings());
         let limits = self.engine.limits();
         let mut part = Part::default();
+        // Most code is less than three times as large as its body; what is not used costs nothing.
+        part.code.bytes.reserve(3 * bodies.iter().map(Body::len).sum::<usize>());
         part.code.functions.reserve_exact(bodies.len());
         part.plain.reserve_exact(bodies.len());
         part.tiers.reserve_exact(bodies.len());

@@ -19,6 +19,7 @@ const RETURN: u8 = 0x0F;
 const CALL: u8 = 0x10;
 const SELECT: u8 = 0x1B;
 const TYPED_SELECT: u8 = 0x1C;
+const LOCAL_GET: u8 = 0x20;
 const LOCAL_SET: u8 = 0x21;
 const LOCAL_TEE: u8 = 0x22;
 const GLOBAL_GET: u8 = 0x23;
@@ -39,6 +40,15 @@ pub(super) struct Lookahead<'a> {
 impl<'a> Lookahead<'a> {
     pub fn new(code: &'a [u8]) -> Self {
         Lookahead { code }
+    }
+
+    /// The local, if this is `local.get` of one of the first 128.
+    #[inline]
+    pub fn local_get(&self, at: usize) -> Option<u8> {
+        match self.code.get(at..at + 2) {
+            Some(&[LOCAL_GET, local @ ..0x80]) => Some(local),
+            _ => None,
+        }
     }
 
     /// The first eight bytes of the operator behind the one that starts here, lowest first;

@@ -49,7 +49,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use wasmparser::OperatorsReader;
+use wasmparser::BinaryReader;
 
 use self::cold::Cold;
 use self::constants::Constants;
@@ -198,14 +198,14 @@ impl Compiler {
         out: &mut CompiledCode,
     ) -> Result<(), LoadError> {
         let ty = info.function_type(body.function);
-        let mut operators = body.operators();
-        self.body_start = operators.original_position() as u32;
+        let reader = body.reader();
+        self.body_start = reader.original_position() as u32;
         self.operator = self.body_start;
         let refused = |refusal, offset| refused(info, body.function, refusal, offset);
 
         self.layout.clone_from(layout);
         self.begin(ty, facts, info.has_vectors || facts.has_vectors);
-        self.walk(info, &mut operators).map_err(|refusal| refused(*refusal, self.operator))?;
+        self.walk(info, reader).map_err(|refusal| refused(*refusal, self.operator))?;
         self.check_frame_size()?;
         self.finish(body.function, out);
         Ok(())
@@ -244,24 +244,35 @@ impl Compiler {
     fn walk(
         &mut self,
         module: &ModuleInfo,
-        operators: &mut OperatorsReader<'_>,
+        mut reader: BinaryReader<'_>,
     ) -> Result<(), Box<Refusal>> {
-        let mut rest = operators.get_binary_reader();
-        let start = rest.original_position();
-        let code = rest.read_bytes(rest.bytes_remaining()).unwrap_or_default();
+        let start = reader.original_position();
+        let code = reader.clone().read_bytes(reader.bytes_remaining()).unwrap_or_default();
         let lookahead = Lookahead::new(code);
-        while !operators.eof() {
-            let at = operators.original_position();
-            self.operator = at as u32;
-            self.look_ahead(lookahead.behind((at - start) as usize), module);
-            self.asm.buf.reserve(OPERATOR_ROOM);
-            let offset = self.asm.offset();
-            // The body is valid, so reading it again cannot fail.
-            operators.visit_operator(&mut Emit { c: self, module }).unwrap_or(Ok(()))?;
-            if self.options.record_operators && self.asm.offset() != offset {
-                self.operators.push(OperatorStart { offset, wasm_offset: self.operator });
+        let mut emit = Emit { c: self, module };
+        while !reader.eof() {
+            let at = reader.original_position();
+            let c = &mut *emit.c;
+            c.operator = at as u32;
+            // One operator in three, and it emits nothing.
+            if let Some(local) = lookahead.local_get((at - start) as usize) {
+                let _ = reader.read_bytes(2);
+                if c.reachable {
+                    c.local_get(u32::from(local));
+                    c.check();
+                }
+                continue;
             }
-            self.check();
+            c.look_ahead(lookahead.behind((at - start) as usize), module);
+            c.asm.buf.reserve(OPERATOR_ROOM);
+            let offset = c.asm.offset();
+            // The body is valid, so reading it again cannot fail.
+            reader.visit_operator(&mut emit).unwrap_or(Ok(()))?;
+            let c = &mut *emit.c;
+            if c.options.record_operators && c.asm.offset() != offset {
+                c.operators.push(OperatorStart { offset, wasm_offset: c.operator });
+            }
+            c.check();
         }
         Ok(())
     }

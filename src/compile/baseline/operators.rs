@@ -2,7 +2,7 @@
 //!
 //! Owns the visitor. What is not in the table is refused by name, unless it cannot be executed.
 
-use wasmparser::{BlockType, VisitOperator, VisitSimdOperator};
+use wasmparser::{BlockType, FrameKind, FrameStack, VisitOperator, VisitSimdOperator};
 
 use super::calls::Callee;
 use super::convert::Truncation;
@@ -391,6 +391,13 @@ macro_rules! emit_operator {
         let _ = ($c, $(&$arg),*);
         unsupported(stringify!($visit))?;
     };
+}
+
+/// Validation has seen that blocks are closed and that each `else` has its `if`.
+impl FrameStack for Emit<'_, '_> {
+    fn current_frame(&self) -> Option<FrameKind> {
+        Some(FrameKind::If)
+    }
 }
 
 impl<'a> VisitOperator<'a> for Emit<'_, '_> {
