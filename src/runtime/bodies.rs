@@ -1,15 +1,20 @@
 //! From the bodies of a module to its machine code, on as many threads as it is worth.
 //!
-//! Bodies are compiled in batches of neighbours. Large modules share them out among threads, the
-//! largest batch first; the code is laid end to end in the order of the functions, so that it does
-//! not depend on how many threads there were. The error that is reported is the first in that order.
+//! Bodies are compiled in batches of neighbours, which large modules share out among threads. The code
+//! is laid end to end in the order of the functions, so that it does not depend on how many threads
+//! there were, and so is the error that is reported: the first in that order.
+//!
+//! The baseline tier's code goes where it will run as soon as all before it is there, while it is still
+//! in the processor's cache, and its buffers are used again. Cranelift's waits to be linked.
 
+use std::io;
 use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use super::code::Draft;
 use super::engine::Engine;
 use super::module::{Clock, Timings};
 use crate::compile::abi::Layout;
@@ -20,12 +25,17 @@ use crate::compile::{
 use crate::error::LoadError;
 use crate::module::{Body, Facts, ModuleInfo, ValidBody, check_limit};
 
-/// The bytes of the bodies in a batch: some ten milliseconds of each tier's work.
+/// The bytes of the bodies in a batch: milliseconds of each tier's work.
 const fn batch_bytes(tier: Tier) -> usize {
     match tier {
-        Tier::Baseline => 256 << 10,
+        Tier::Baseline => 64 << 10,
         Tier::Cranelift => 8 << 10,
     }
+}
+
+/// How much code to expect of bodies of so many bytes; more than most have.
+const fn expected_code(bodies: usize) -> usize {
+    bodies / 2 * 5
 }
 
 /// Machine code for one function that no tier made.
@@ -35,10 +45,10 @@ pub(super) struct Foreign<'a> {
 }
 
 /// The code of a module, and what the runtime must know of it. Offsets are from the start of the
-/// first chunk.
+/// code.
+#[derive(Default)]
 pub(super) struct Compiled {
-    /// The code, to be laid end to end, each at a multiple of [`FUNCTION_ALIGNMENT`].
-    pub chunks: Vec<Vec<u8>>,
+    pub code: Code,
     pub functions: Vec<CompiledFunction>,
     pub relocations: Vec<Relocation>,
     pub traps: Vec<TrapSite>,
@@ -47,6 +57,20 @@ pub(super) struct Compiled {
     pub plain: Vec<bool>,
     pub tiers: Vec<Option<Tier>>,
     pub foreign: Range<u32>,
+}
+
+/// Where the code is.
+pub(super) enum Code {
+    /// Where it will run; calls are not connected. `None` while there is none.
+    Placed(Option<Draft>),
+    /// In parts to be laid end to end, each at a multiple of [`FUNCTION_ALIGNMENT`].
+    Chunks(Vec<Vec<u8>>),
+}
+
+impl Default for Code {
+    fn default() -> Code {
+        Code::Placed(None)
+    }
 }
 
 impl Compiled {
@@ -62,6 +86,8 @@ struct Job<'j> {
     info: &'j ModuleInfo,
     layout: &'j Layout,
     foreign: Option<&'j Foreign<'j>>,
+    /// The size of all bodies.
+    bytes: usize,
     /// How much code there is so far.
     code_bytes: AtomicU64,
 }
@@ -85,72 +111,94 @@ pub(super) fn compile(
     foreign: Option<&Foreign<'_>>,
     clock: &mut Clock,
 ) -> Result<Compiled, LoadError> {
-    let job = Job { engine, info, layout, foreign, code_bytes: AtomicU64::new(0) };
     let bytes: usize = bodies.iter().map(Body::len).sum();
     let batch = batch_bytes(engine.tier());
+    let job = Job { engine, info, layout, foreign, bytes, code_bytes: AtomicU64::new(0) };
+    let mut all = Compiled::default();
+    if engine.tier() == Tier::Cranelift {
+        all.code = Code::Chunks(Vec::new());
+    }
     if bytes <= batch {
         let mut worker = engine.worker();
-        let part = job.compile(bodies, &mut worker)?;
+        let mut part = Part::default();
+        job.compile(bodies, &mut worker, &mut part)?;
         engine.retire(worker);
-        return Ok(Compiled::new(part, clock));
+        // It is all of the module's code: no more room than that.
+        all.append(&mut part, engine, 0)?;
+        clock.add(part.timings);
+        return Ok(all);
     }
     let batches = split(bodies, batch);
     let threads = engine.compile_threads().min(batches.len());
-    let parts = job.compile_shared(batches, threads)?;
-    Ok(join(parts, clock))
+    job.compile_shared(batches, threads, all, clock)
 }
 
 /// Cuts the bodies into batches of about that many bytes.
-fn split(bodies: Vec<Body<'_>>, bytes: usize) -> Vec<Vec<Body<'_>>> {
+fn split(bodies: Vec<Body<'_>>, bytes: usize) -> Vec<Mutex<Vec<Body<'_>>>> {
     let mut batches = Vec::new();
     let (mut batch, mut size) = (Vec::new(), 0);
     for body in bodies {
         size += body.len();
         batch.push(body);
         if size >= bytes {
-            batches.push(mem::take(&mut batch));
+            batches.push(Mutex::new(mem::take(&mut batch)));
             size = 0;
         }
     }
     if !batch.is_empty() {
-        batches.push(batch);
+        batches.push(Mutex::new(batch));
     }
     batches
+}
+
+/// The batches that are finished.
+struct Progress {
+    /// Of all batches before `next`.
+    all: Compiled,
+    next: usize,
+    /// Of batches from `next` on, those that were compiled.
+    waiting: Vec<Option<Part>>,
+    /// Buffers to be used again.
+    spare: Vec<Part>,
+    timings: Timings,
+    /// The first batch that failed, and how.
+    failure: Option<(usize, LoadError)>,
 }
 
 impl Job<'_> {
     /// Compiles the batches on so many threads, this one among them.
     fn compile_shared(
         &self,
-        batches: Vec<Vec<Body<'_>>>,
+        batches: Vec<Mutex<Vec<Body<'_>>>>,
         threads: usize,
-    ) -> Result<Vec<Part>, LoadError> {
-        let mut order: Vec<usize> = (0..batches.len()).collect();
-        // A large one that begins last would leave the other threads idle.
-        order.sort_by_key(|i| std::cmp::Reverse(batches[*i].iter().map(Body::len).sum::<usize>()));
-        let batches: Vec<_> = batches.into_iter().map(|batch| Mutex::new(Some(batch))).collect();
-        let parts: Vec<Mutex<Option<Part>>> = batches.iter().map(|_| Mutex::default()).collect();
-        let next = AtomicUsize::new(0);
-        // The first batch that failed. Those before it are still compiled, for one may fail too.
-        let failed = AtomicUsize::new(usize::MAX);
-        let failure = Mutex::new(None);
-
+        all: Compiled,
+        clock: &mut Clock,
+    ) -> Result<Compiled, LoadError> {
+        let progress = Mutex::new(Progress {
+            all,
+            next: 0,
+            waiting: batches.iter().map(|_| None).collect(),
+            spare: Vec::new(),
+            timings: Timings::default(),
+            failure: None,
+        });
+        let begun = AtomicUsize::new(0);
         let work = || {
             let mut worker = self.engine.worker();
-            while let Some(i) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if *i > failed.load(Ordering::Relaxed) {
-                    continue;
-                }
-                let Some(batch) = take(&batches[*i]) else { continue };
-                match self.compile(batch, &mut worker) {
-                    Ok(part) => *lock(&parts[*i]) = Some(part),
-                    Err(error) => {
-                        let mut failure = lock(&failure);
-                        if failed.fetch_min(*i, Ordering::Relaxed) > *i {
-                            *failure = Some(error);
-                        }
+            loop {
+                // Batches are begun in order. So when one has failed, those before it have been
+                // begun, and will tell if one of them fails too.
+                let mut part = {
+                    let mut progress = lock(&progress);
+                    if progress.failure.is_some() {
+                        break;
                     }
-                }
+                    progress.spare.pop().unwrap_or_default()
+                };
+                let at = begun.fetch_add(1, Ordering::Relaxed);
+                let Some(batch) = batches.get(at) else { break };
+                let compiled = self.compile(mem::take(&mut lock(batch)), &mut worker, &mut part);
+                lock(&progress).finish(at, compiled.map(|()| part), self);
             }
             self.engine.retire(worker);
         };
@@ -162,25 +210,28 @@ impl Job<'_> {
             }
             work();
         });
-        match take(&failure) {
-            Some(error) => Err(error),
-            None => {
-                let parts = parts.iter().map(|part| take(part).expect("all were compiled"));
-                Ok(parts.collect())
-            }
+        let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, error)) = progress.failure {
+            return Err(error);
         }
+        clock.add(Some(progress.timings));
+        let mut all = progress.all;
+        let len = all.len();
+        if let Code::Placed(Some(draft)) = &mut all.code {
+            draft.truncate(len);
+        }
+        Ok(all)
     }
 
     /// Compiles one batch.
-    fn compile(&self, bodies: Vec<Body<'_>>, worker: &mut Worker) -> Result<Part, LoadError> {
+    fn compile(
+        &self,
+        bodies: Vec<Body<'_>>,
+        worker: &mut Worker,
+        part: &mut Part,
+    ) -> Result<(), LoadError> {
         let mut clock = Clock::new(self.engine.collects_timings());
         let limits = self.engine.limits();
-        let mut part = Part::default();
-        // Most code is less than three times as large as its body; what is not used costs nothing.
-        part.code.bytes.reserve(3 * bodies.iter().map(Body::len).sum::<usize>());
-        part.code.functions.reserve_exact(bodies.len());
-        part.plain.reserve_exact(bodies.len());
-        part.tiers.reserve_exact(bodies.len());
         for body in bodies {
             let body = body.validate(&mut worker.validation)?;
             clock.lap(|timings| &mut timings.validate);
@@ -194,14 +245,14 @@ impl Job<'_> {
                     part.plain.push(false);
                     part.tiers.push(None);
                 }
-                _ => self.compile_body(&body, worker, &mut part)?,
+                _ => self.compile_body(&body, worker, part)?,
             }
             clock.lap(|timings| &mut timings.compile);
             let added = (part.code.bytes.len() - before) as u64;
             limits.check_code(self.code_bytes.fetch_add(added, Ordering::Relaxed) + added)?;
         }
         part.timings = clock.timings();
-        Ok(part)
+        Ok(())
     }
 
     fn compile_body(
@@ -246,82 +297,110 @@ impl Foreign<'_> {
     }
 }
 
-/// Lays the parts end to end. The code itself stays where it is until it is linked.
-fn join(parts: Vec<Part>, clock: &mut Clock) -> Compiled {
-    let sum = |len: fn(&Part) -> usize| parts[1..].iter().map(len).sum();
-    let (functions, relocations, traps, calls) = (
-        sum(|part| part.code.functions.len()),
-        sum(|part| part.code.relocations.len()),
-        sum(|part| part.code.traps.len()),
-        sum(|part| part.code.calls.len()),
-    );
-    let count = parts.len();
-    let mut parts = parts.into_iter();
-    let mut all = Compiled::new(parts.next().expect("a large module has parts"), clock);
-    all.chunks.reserve_exact(count - 1);
-    all.functions.reserve_exact(functions);
-    all.relocations.reserve_exact(relocations);
-    all.traps.reserve_exact(traps);
-    all.calls.reserve_exact(calls);
-    all.plain.reserve_exact(functions);
-    all.tiers.reserve_exact(functions);
-    for part in parts {
-        all.append(part, clock);
+impl Progress {
+    /// Takes what became of a batch, and puts in place what can be.
+    fn finish(&mut self, at: usize, compiled: Result<Part, LoadError>, job: &Job<'_>) {
+        match compiled {
+            Ok(part) => self.waiting[at] = Some(part),
+            Err(error) => return self.fail(at, error),
+        }
+        while let Some(mut part) = self.waiting.get_mut(self.next).and_then(Option::take) {
+            if let Some(timings) = part.timings.take() {
+                self.timings.validate += timings.validate;
+                self.timings.compile += timings.compile;
+            }
+            if let Err(error) = self.all.append(&mut part, job.engine, job.bytes) {
+                return self.fail(self.next, error);
+            }
+            self.spare.push(part);
+            self.next += 1;
+        }
     }
-    all
+
+    fn fail(&mut self, at: usize, error: LoadError) {
+        if self.failure.as_ref().is_none_or(|(first, _)| at < *first) {
+            self.failure = Some((at, error));
+        }
+    }
 }
 
 impl Compiled {
-    fn new(part: Part, clock: &mut Clock) -> Compiled {
-        let Part { code, plain, tiers, foreign, timings } = part;
-        clock.add(timings);
-        let CompiledCode { bytes, functions, relocations, traps, calls, .. } = code;
-        Compiled {
-            chunks: vec![bytes],
-            functions,
-            relocations,
-            traps,
-            calls,
-            plain,
-            tiers,
-            foreign,
+    /// Lays a part's code behind what there is, in room for the code of bodies of so many bytes, and
+    /// empties the part.
+    fn append(&mut self, part: &mut Part, engine: &Engine, bodies: usize) -> Result<(), LoadError> {
+        let end = self.len();
+        let start = end.next_multiple_of(FUNCTION_ALIGNMENT);
+        let bytes = &mut part.code.bytes;
+        match &mut self.code {
+            Code::Chunks(chunks) => chunks.push(mem::take(bytes)),
+            Code::Placed(draft) => {
+                let len = start + bytes.len();
+                let place = room(draft, len, end, expected_code(bodies), engine)
+                    .map_err(LoadError::CodeMemory)?;
+                // Padding must not run.
+                place[end..start].fill(0xcc);
+                place[start..len].copy_from_slice(bytes);
+                bytes.clear();
+            }
         }
-    }
-
-    fn append(&mut self, part: Part, clock: &mut Clock) {
-        let Part { code, plain, tiers, foreign, timings } = part;
-        clock.add(timings);
-        let start = self.len().next_multiple_of(FUNCTION_ALIGNMENT) as u32;
+        let CompiledCode { functions, relocations, traps, calls, .. } = &mut part.code;
+        if start == 0 && bodies == 0 {
+            // The only one: its lists are the module's.
+            self.functions = mem::take(functions);
+            self.relocations = mem::take(relocations);
+            self.traps = mem::take(traps);
+            self.calls = mem::take(calls);
+            self.plain = mem::take(&mut part.plain);
+            self.tiers = mem::take(&mut part.tiers);
+            self.foreign = mem::take(&mut part.foreign);
+            return Ok(());
+        }
+        let start = start as u32;
         let moved = |range: Range<u32>| range.start + start..range.end + start;
-        self.functions.extend(code.functions.into_iter().map(|mut function| {
+        self.functions.extend(functions.drain(..).map(|mut function| {
             function.code = moved(function.code);
             function
         }));
-        self.relocations.extend(
-            code.relocations
-                .iter()
-                .map(|relocation| Relocation { offset: relocation.offset + start, ..*relocation }),
-        );
-        let traps = code.traps.iter();
-        self.traps.extend(traps.map(|site| TrapSite { offset: site.offset + start, ..*site }));
+        let relocations = relocations.drain(..);
+        self.relocations
+            .extend(relocations.map(|site| Relocation { offset: site.offset + start, ..site }));
+        let traps = traps.drain(..);
+        self.traps.extend(traps.map(|site| TrapSite { offset: site.offset + start, ..site }));
         self.calls.extend(
-            code.calls
-                .iter()
-                .map(|site| CallSite { return_offset: site.return_offset + start, ..*site }),
+            calls
+                .drain(..)
+                .map(|site| CallSite { return_offset: site.return_offset + start, ..site }),
         );
-        self.plain.extend(plain);
-        self.tiers.extend(tiers);
+        self.plain.append(&mut part.plain);
+        self.tiers.append(&mut part.tiers);
+        let foreign = mem::take(&mut part.foreign);
         if !foreign.is_empty() {
             self.foreign = moved(foreign);
         }
-        self.chunks.push(code.bytes);
+        Ok(())
     }
+}
+
+/// Makes sure that a draft has `len` bytes, of which the first `used` keep their content; at least
+/// `expected` if it must be made. Returns its bytes.
+fn room<'d>(
+    draft: &'d mut Option<Draft>,
+    len: usize,
+    used: usize,
+    expected: usize,
+    engine: &Engine,
+) -> io::Result<&'d mut [u8]> {
+    let have = draft.as_mut().map_or(0, |draft| draft.bytes_mut().len());
+    if draft.is_none() || have < len {
+        let mut larger = engine.allocate_code(len.max(expected).max(2 * have))?;
+        if let Some(smaller) = draft {
+            larger.bytes_mut()[..used].copy_from_slice(&smaller.bytes_mut()[..used]);
+        }
+        *draft = Some(larger);
+    }
+    Ok(draft.as_mut().expect("it was just made").bytes_mut())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn take<T>(mutex: &Mutex<Option<T>>) -> Option<T> {
-    lock(mutex).take()
 }

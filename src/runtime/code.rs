@@ -24,7 +24,7 @@ const GRANULE: usize = 64;
 /// The filler of memory without code: `int3`.
 const INT3: u8 = 0xcc;
 /// Freed blocks from this size on give their pages back to the system.
-const GIVE_BACK: usize = 1 << 20;
+const GIVE_BACK: usize = 4 << 20;
 /// The least that a region is shrunk to where address space is scarce.
 const MIN_RESERVATION: usize = 1 << 20;
 
@@ -235,6 +235,25 @@ impl Draft {
         }
     }
 
+    /// Gives back what lies behind the first `len` bytes and was never written.
+    pub fn truncate(&mut self, len: usize) {
+        let region = self.block.region.clone();
+        let granule = if region.file.is_some() { GRANULE } else { region.page };
+        let end = self.block.range.start + len.max(1).next_multiple_of(granule);
+        let tail = end..self.block.range.end;
+        self.len = len;
+        if tail.is_empty() {
+            return;
+        }
+        self.block.range.end = end;
+        if region.file.is_some() {
+            region.free.lock().unwrap_or_else(PoisonError::into_inner).give(tail);
+        } else {
+            // Takes the access away, too.
+            drop(Block { region, range: tail });
+        }
+    }
+
     /// Makes the code executable and takes write access away.
     pub fn publish(self) -> io::Result<CodeMemory> {
         if self.block.region.file.is_none() {
@@ -386,7 +405,7 @@ impl FreeList {
 mod tests {
     use super::*;
 
-    const LEN: usize = 4 << 20;
+    const LEN: usize = 16 << 20;
 
     /// A region of each kind.
     fn regions() -> [Arc<CodeRegion>; 2] {
@@ -421,6 +440,22 @@ mod tests {
             drop(b);
             assert_eq!(take(LEN).address(), first, "the free ranges are one again");
             assert!(region.allocate(LEN + 1).is_none());
+        }
+    }
+
+    #[test]
+    fn what_a_draft_does_not_need_is_there_for_others() {
+        for region in regions() {
+            let mut draft = region.allocate(LEN - 4096).unwrap().unwrap();
+            draft.bytes_mut()[..5000].fill(0xc3);
+            draft.truncate(5000);
+            assert_eq!(draft.bytes_mut(), [0xc3; 5000]);
+            let mut other = region.allocate(LEN - (1 << 20)).unwrap().unwrap();
+            other.bytes_mut().fill(0x90);
+            let code = draft.publish().unwrap();
+            assert_eq!(code.bytes(), [0xc3; 5000]);
+            drop((code, other));
+            assert!(region.allocate(LEN).is_some(), "all is free again");
         }
     }
 

@@ -5,7 +5,6 @@
 //! its module. Functions are declared without names: nothing is ever looked up in the process.
 
 use std::io;
-use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cranelift_codegen::binemit::Reloc;
@@ -54,7 +53,8 @@ impl JITMemoryProvider for DraftProvider {
 pub(super) fn link(
     isa: OwnedTargetIsa,
     info: &ModuleInfo,
-    code: &mut Compiled,
+    code: &Compiled,
+    chunks: Vec<Vec<u8>>,
     mut draft: Draft,
 ) -> Result<Draft, LoadError> {
     // Padding between functions must not run.
@@ -78,7 +78,7 @@ pub(super) fn link(
         ids.push(module.declare_anonymous_function(&signature).map_err(failed)?);
     }
     let mut relocations = code.relocations.as_slice();
-    let mut chunks = mem::take(&mut code.chunks).into_iter();
+    let mut chunks = chunks.into_iter();
     // The current chunk, and where it starts.
     let (mut chunk, mut chunk_start) = (Vec::new(), 0);
     for (function, id) in code.functions.iter().zip(&ids) {

@@ -6,13 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::bodies::{self, Compiled, Foreign};
+use super::bodies::{self, Code, Compiled, Foreign};
 use super::code::CodeMemory;
 use super::code_map::CodeMap;
 use super::engine::Engine;
 use super::type_ids::TypeIds;
 use crate::compile::abi::Layout;
-use crate::compile::{CompiledFunction, FUNCTION_ALIGNMENT, Tier};
+use crate::compile::{CompiledFunction, Tier};
 use crate::error::LoadError;
 use crate::module::{self, FuncType, Limits, ModuleInfo};
 
@@ -256,23 +256,11 @@ fn link(
     code: &mut Compiled,
     clock: &mut Clock,
 ) -> Result<CodeMemory, LoadError> {
-    let mut draft = engine.allocate_code(code.len()).map_err(LoadError::CodeMemory)?;
-    match engine.tier() {
-        #[cfg(feature = "cranelift")]
-        Tier::Cranelift => {
-            draft = super::jit::link(engine.backend().isa()?, info, code, draft)?;
-        }
-        _ => {
+    let allocate = |len| engine.allocate_code(len).map_err(LoadError::CodeMemory);
+    let draft = match mem::take(&mut code.code) {
+        Code::Placed(draft) => {
+            let mut draft = draft.map_or_else(|| allocate(0), Ok)?;
             let bytes = draft.bytes_mut();
-            let mut end = 0_usize;
-            // What is copied is freed at once: a large module's code is not held twice.
-            for chunk in mem::take(&mut code.chunks) {
-                let start = end.next_multiple_of(FUNCTION_ALIGNMENT);
-                // Padding must not run.
-                bytes[end..start].fill(0xcc);
-                end = start + chunk.len();
-                bytes[start..end].copy_from_slice(&chunk);
-            }
             for relocation in &code.relocations {
                 let defined = (relocation.function - info.imported_functions) as usize;
                 let at = relocation.offset as usize;
@@ -280,8 +268,16 @@ fn link(
                 let distance = code.functions[defined].code.start as i64 - (at as i64 + 4);
                 bytes[at..at + 4].copy_from_slice(&(distance as i32).to_le_bytes());
             }
+            draft
         }
-    }
+        #[cfg(feature = "cranelift")]
+        Code::Chunks(chunks) => {
+            let draft = allocate(code.len())?;
+            super::jit::link(engine.backend().isa()?, info, code, chunks, draft)?
+        }
+        #[cfg(not(feature = "cranelift"))]
+        Code::Chunks(_) => unreachable!("the baseline tier's code is placed at once"),
+    };
     clock.lap(|timings| &mut timings.link);
     let memory = draft.publish().map_err(LoadError::CodeMemory)?;
     clock.lap(|timings| &mut timings.publish);
