@@ -322,10 +322,11 @@ impl Layout {
 pub(crate) enum Builtin {
     /// (memory, pages) -> the size before in pages, or -1.
     MemoryGrow,
-    /// (memory, destination, value, length) -> failed: out-of-bounds memory access.
+    /// (address of the [`VmMemory`], destination, value, length) -> failed: out-of-bounds memory
+    /// access.
     MemoryFill,
-    /// (destination memory, source memory, destination, source, length) -> failed:
-    /// out-of-bounds memory access.
+    /// (address of the destination's [`VmMemory`], of the source's, destination, source, length) ->
+    /// failed: out-of-bounds memory access.
     MemoryCopy,
     /// (memory, segment, destination, source, length) -> failed: out-of-bounds memory access.
     MemoryInit,

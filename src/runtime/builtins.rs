@@ -2,7 +2,7 @@
 //! tables. See [`Builtin`] for the arguments.
 
 use super::instance::Inner;
-use crate::compile::abi::{Builtin, VmContext};
+use crate::compile::abi::{Builtin, VmContext, VmMemory};
 
 /// The addresses that [`VmContext::builtins`] points to.
 pub(super) static BUILTINS: [fn_address::Address; Builtin::COUNT] = {
@@ -61,15 +61,14 @@ unsafe extern "sysv64" fn memory_grow(vmctx: *mut VmContext, memory: u64, pages:
 }
 
 unsafe extern "sysv64" fn memory_fill(
-    vmctx: *mut VmContext,
-    memory: u64,
+    _: *mut VmContext,
+    memory: *const VmMemory,
     to: u64,
     value: u64,
     len: u64,
 ) -> u64 {
-    // SAFETY: see above.
-    let memory = unsafe { instance(vmctx) }.memory(memory as u32);
-    status(memory.range(to, len).map(|start| {
+    // SAFETY: see above; compiled code passes the place of a memory that its instance reaches.
+    status(unsafe { range(memory, to, len) }.map(|start| {
         // SAFETY: the range was just seen to lie in the memory; guests and hosts only reach it
         // through raw pointers and cells.
         unsafe { start.write_bytes(value as u8, len as usize) };
@@ -77,21 +76,32 @@ unsafe extern "sysv64" fn memory_fill(
 }
 
 unsafe extern "sysv64" fn memory_copy(
-    vmctx: *mut VmContext,
-    to_memory: u64,
-    from_memory: u64,
+    _: *mut VmContext,
+    to_memory: *const VmMemory,
+    from_memory: *const VmMemory,
     to: u64,
     from: u64,
     len: u64,
 ) -> u64 {
-    // SAFETY: see above.
-    let instance = unsafe { instance(vmctx) };
-    let to = instance.memory(to_memory as u32).range(to, len);
-    let from = instance.memory(from_memory as u32).range(from, len);
+    // SAFETY: as for `memory_fill`.
+    let (to, from) = unsafe { (range(to_memory, to, len), range(from_memory, from, len)) };
     status(to.zip(from).map(|(to, from)| {
         // SAFETY: both ranges were just seen to lie in their memories; they may overlap.
         unsafe { to.copy_from(from, len as usize) };
     }))
+}
+
+/// The address of a range; `None` if it reaches past the end.
+///
+/// # Safety
+///
+/// The place is that of a live memory.
+unsafe fn range(memory: *const VmMemory, start: u64, len: u64) -> Option<*mut u8> {
+    // SAFETY: the caller vouches for it.
+    let VmMemory { base, len: size } = unsafe { *memory };
+    let end = start.checked_add(len)?;
+    // SAFETY: the offset is within the memory.
+    (end <= size as u64).then(|| unsafe { base.add(start as usize) })
 }
 
 unsafe extern "sysv64" fn memory_init(

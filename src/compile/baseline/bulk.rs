@@ -6,26 +6,38 @@ use super::Compiler;
 use super::registers::Operand;
 use super::value::Value;
 use crate::asm::{Cond, FloatSize, Gpr, Mem, Size, Xmm};
-use crate::compile::abi::{BUILTINS, Builtin, INT_PARAMS, SCRATCH, VMCTX};
+use crate::compile::abi::{BUILTINS, Builtin, INT_PARAMS, Place, SCRATCH, VMCTX};
 use crate::error::TrapCode;
 use crate::module::ValType;
 
 /// The longest copy or fill of constant length that is made of loads and stores.
 const MAX_INLINE: u64 = 64;
 
+/// What a builtin works on.
+#[derive(Clone, Copy)]
+enum Subject {
+    Index(u32),
+    /// The address of this memory's [`VmMemory`](crate::compile::abi::VmMemory).
+    Memory(u32),
+}
+
 /// Calls.
 impl Compiler {
-    /// Calls a function of the runtime with these indices and the topmost operands, which it
+    /// Calls a function of the runtime with these subjects and the topmost operands, which it
     /// consumes.
-    fn call_builtin(&mut self, builtin: Builtin, indices: &[u32], operands: usize) {
+    fn call_builtin(&mut self, builtin: Builtin, subjects: &[Subject], operands: usize) {
         let base = self.stack.len() - operands;
         self.spill_temporaries_below(base);
         self.moves.clear();
         let mut params = INT_PARAMS.into_iter();
         let mut next = || params.next().expect("a builtin takes six at most");
         self.moves.set_gpr(next(), ValType::I64, Operand::Gpr(VMCTX));
-        for index in indices {
-            self.moves.set_gpr(next(), ValType::I64, Operand::Const(u64::from(*index)));
+        for subject in subjects {
+            let register = next();
+            // Addresses come when all registers have been read.
+            if let Subject::Index(index) = *subject {
+                self.moves.set_gpr(register, ValType::I64, Operand::Const(u64::from(index)));
+            }
         }
         for at in base..self.stack.len() {
             let ty = self.stack.get(at).ty;
@@ -39,6 +51,18 @@ impl Compiler {
             self.moves.set_gpr(next(), ty, operand);
         }
         self.emit_moves();
+        for (subject, register) in subjects.iter().zip(&INT_PARAMS[1..]) {
+            if let Subject::Memory(memory) = *subject {
+                match self.layout.memory(memory) {
+                    Place::Here(at) => {
+                        self.asm.lea(Size::S64, *register, Mem::base(VMCTX, at));
+                    }
+                    Place::Behind(at) => {
+                        self.asm.mov_rm(Size::S64, *register, Mem::base(VMCTX, at));
+                    }
+                }
+            }
+        }
         self.reads_context = true;
         self.asm.mov_rm(Size::S64, SCRATCH, Mem::base(VMCTX, BUILTINS));
         self.asm.call_m(Mem::base(SCRATCH, builtin.offset()));
@@ -48,29 +72,38 @@ impl Compiler {
 
     /// Calls one that returns an i32.
     pub(super) fn call_grow(&mut self, builtin: Builtin, index: u32, operands: usize) {
-        self.call_builtin(builtin, &[index], operands);
+        self.call_builtin(builtin, &[Subject::Index(index)], operands);
         self.registers.free_gprs.remove(Gpr::Rax);
         self.push(ValType::I32, Value::Gpr(Gpr::Rax));
     }
 
     /// Calls one that takes three operands and can fail.
     pub(super) fn call_fallible(&mut self, builtin: Builtin, indices: &[u32], code: TrapCode) {
-        self.call_builtin(builtin, indices, 3);
+        let mut subjects = [Subject::Index(0); 2];
+        for (subject, index) in subjects.iter_mut().zip(indices) {
+            *subject = Subject::Index(*index);
+        }
+        self.call_builtin(builtin, &subjects[..indices.len()], 3);
         self.asm.test_rr(Size::S32, Gpr::Rax, Gpr::Rax);
         self.trap_if(Cond::Ne, code);
     }
 
+    /// Calls one that takes three operands and can leave its memories' bounds.
+    fn call_on_memories(&mut self, builtin: Builtin, memories: &[Subject]) {
+        self.call_builtin(builtin, memories, 3);
+        self.asm.test_rr(Size::S32, Gpr::Rax, Gpr::Rax);
+        self.trap_if(Cond::Ne, TrapCode::MemoryOutOfBounds);
+    }
+
     /// Calls one that drops a segment.
     pub(super) fn call_drop(&mut self, builtin: Builtin, segment: u32) {
-        self.call_builtin(builtin, &[segment], 0);
+        self.call_builtin(builtin, &[Subject::Index(segment)], 0);
     }
 
     pub(super) fn memory_fill(&mut self, memory: u32) {
         match self.inline_length() {
             Some(length) => self.fill_inline(memory, length),
-            None => {
-                self.call_fallible(Builtin::MemoryFill, &[memory], TrapCode::MemoryOutOfBounds);
-            }
+            None => self.call_on_memories(Builtin::MemoryFill, &[Subject::Memory(memory)]),
         }
     }
 
@@ -78,7 +111,8 @@ impl Compiler {
         match self.inline_length() {
             Some(length) => self.copy_inline(to, from, length),
             None => {
-                self.call_fallible(Builtin::MemoryCopy, &[to, from], TrapCode::MemoryOutOfBounds);
+                let memories = [Subject::Memory(to), Subject::Memory(from)];
+                self.call_on_memories(Builtin::MemoryCopy, &memories);
             }
         }
     }

@@ -61,6 +61,12 @@ impl Translator<'_> {
         self.builder.ins().load(I64, flags, at, offset + field)
     }
 
+    /// The address of a memory's [`VmMemory`].
+    fn memory_place(&mut self, memory: u32) -> Value {
+        let (at, offset) = self.place(self.layout.memory(memory));
+        self.builder.ins().iadd_imm_s(at, i64::from(offset))
+    }
+
     /// Where byte `index` of a memory is.
     fn heap_address(&mut self, memory: u32, index: Value) -> Value {
         let (at, offset) = self.place(self.layout.memory(memory));
@@ -132,7 +138,7 @@ impl Translator<'_> {
             return self.fill_inline(memory, length);
         }
         let (length, value, start) = (self.pop_u64(), self.pop_u64(), self.pop_u64());
-        let memory = self.index(memory);
+        let memory = self.memory_place(memory);
         let failed = self.call_builtin(Builtin::MemoryFill, &[memory, start, value, length]);
         self.trap_if(failed, TrapCode::MemoryOutOfBounds);
         Ok(())
@@ -144,7 +150,7 @@ impl Translator<'_> {
             return self.copy_inline(to, from, length);
         }
         let (length, source, destination) = (self.pop_u64(), self.pop_u64(), self.pop_u64());
-        let (to, from) = (self.index(to), self.index(from));
+        let (to, from) = (self.memory_place(to), self.memory_place(from));
         let args = [to, from, destination, source, length];
         let failed = self.call_builtin(Builtin::MemoryCopy, &args);
         self.trap_if(failed, TrapCode::MemoryOutOfBounds);
