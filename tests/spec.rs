@@ -124,6 +124,23 @@ fn simd_on_any_processor() {
     assert_eq!(run_with(&engine, "simd", proposal(&Proposal::Simd)), 25_989);
 }
 
+/// Everything once more without instructions beyond SSE4.1, as for an old processor.
+#[cfg(feature = "baseline")]
+#[test]
+fn wasm_v2_on_any_processor() {
+    let engine = Engine::builder().tier(Tier::Baseline).portable_code().build().unwrap();
+    assert_eq!(run_with(&engine, "wasm_v2", spec(&SpecVersion::V2)), 28_002);
+}
+
+/// Functions of one module by both tiers in turn, which call each other.
+#[cfg(all(feature = "baseline", feature = "cranelift"))]
+#[test]
+fn wasm_v2_on_mixed_tiers() {
+    let engine = Engine::builder().tier(Tier::Baseline).mixed_tiers().build().unwrap();
+    assert_eq!(run_with(&engine, "wasm_v2", spec(&SpecVersion::V2)), 28_002);
+    assert_eq!(run_with(&engine, "simd", proposal(&Proposal::Simd)), 25_989);
+}
+
 /// What a module is refused for that is valid in WebAssembly 3.0 only: parts of the validator's
 /// messages, and the feature.
 const LATER: &[(&str, &str)] = &[

@@ -158,6 +158,13 @@ impl Worker {
             Tier::Cranelift => for_cranelift(body, &self.validation.facts)?,
             tier => tier,
         };
+        #[cfg(all(feature = "baseline", feature = "cranelift"))]
+        let tier = match tier {
+            Tier::Baseline if backend.options.mixed_tiers && body.function % 2 == 1 => {
+                Tier::Cranelift
+            }
+            tier => tier,
+        };
         self.compile_with(tier, backend, info, layout, body, out)?;
         Ok(tier)
     }

@@ -71,7 +71,8 @@ pub struct Instruction {
 /// # Ok::<(), wasm_mini::LoadError>(())
 /// ```
 pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
-    let options = CompileOptions { cpu: CpuFeatures::FLOOR, record_operators: true };
+    let options =
+        CompileOptions { cpu: CpuFeatures::FLOOR, record_operators: true, mixed_tiers: false };
     let backend = Backend::new(tier, options)
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut worker = Worker::default();
@@ -108,7 +109,8 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
 /// As for [`Module::new`](crate::Module::new).
 #[cfg(feature = "cranelift")]
 pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
-    let options = CompileOptions { cpu: CpuFeatures::FLOOR, record_operators: false };
+    let options =
+        CompileOptions { cpu: CpuFeatures::FLOOR, record_operators: false, mixed_tiers: false };
     let isa = super::cranelift::isa(options.cpu)
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut compiler = super::cranelift::Compiler::new(isa, options);

@@ -128,6 +128,8 @@ impl CpuFeatures {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CompileOptions {
     pub cpu: CpuFeatures,
+    /// Let the tiers take turns, function by function.
+    pub mixed_tiers: bool,
     /// Fill [`CompiledCode::operators`].
     pub record_operators: bool,
 }

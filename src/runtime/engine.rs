@@ -68,6 +68,7 @@ impl Engine {
             limits: Limits::default(),
             compile_threads: 0,
             cpu: CpuFeatures::detect(),
+            mixed_tiers: false,
         }
     }
 
@@ -165,6 +166,7 @@ pub struct EngineBuilder {
     limits: Limits,
     compile_threads: usize,
     cpu: CpuFeatures,
+    mixed_tiers: bool,
 }
 
 impl EngineBuilder {
@@ -202,15 +204,23 @@ impl EngineBuilder {
         self
     }
 
+    /// Lets Cranelift compile every other function of an engine of the baseline tier: for tests of
+    /// calls from tier to tier.
+    #[doc(hidden)]
+    pub fn mixed_tiers(mut self) -> EngineBuilder {
+        self.mixed_tiers = true;
+        self
+    }
+
     /// Makes the engine.
     ///
     /// # Errors
     ///
     /// As for [`Engine::new`].
     pub fn build(self) -> io::Result<Engine> {
-        let EngineBuilder { tier, timings, limits, compile_threads, cpu } = self;
+        let EngineBuilder { tier, timings, limits, compile_threads, cpu, mixed_tiers } = self;
         let refused = |why| io::Error::new(io::ErrorKind::Unsupported, why);
-        let options = CompileOptions { cpu, record_operators: false };
+        let options = CompileOptions { cpu, record_operators: false, mixed_tiers };
         let backend = Backend::new(tier, options).map_err(refused)?;
         // Hypervisors can hide one of these from a processor that has both.
         let (ssse3, sse41) =

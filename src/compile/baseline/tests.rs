@@ -20,7 +20,8 @@ fn try_compile(wat: &str, cpu: CpuFeatures) -> Result<CompiledCode, LoadError> {
     let mut loaded = load(&binary, &Limits::default())?;
     loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
     let layout = Layout::of(&loaded.info);
-    let mut compiler = Compiler::new(CompileOptions { cpu, record_operators: true });
+    let mut compiler =
+        Compiler::new(CompileOptions { cpu, record_operators: true, mixed_tiers: false });
     let mut validation = Validation::default();
     let mut code = CompiledCode::default();
     for body in loaded.bodies {
