@@ -196,10 +196,9 @@ impl Compiler {
         let destination = self.pop();
         let source = self.shared_index(source);
         let destination = self.shared_index(destination);
-        let piece = (length + 1).next_power_of_two().min(32) / 2;
-        let offsets = pieces(length, piece);
-        let mut held = [Operand::Const(0); (MAX_INLINE / 16) as usize];
-        for (offset, held) in offsets.clone().zip(&mut held) {
+        let mut held = [Operand::Const(0); MAX_COPIED];
+        let (pieces, count) = copied_pieces(length);
+        for ((offset, piece), held) in pieces[..count].iter().copied().zip(&mut held) {
             *held = match piece {
                 1 | 2 => Operand::Gpr(self.take_gpr()),
                 _ => Operand::Xmm(self.take_xmm()),
@@ -213,7 +212,7 @@ impl Compiler {
             }
             self.release_address(address);
         }
-        for (offset, held) in offsets.zip(held).rev() {
+        for ((offset, piece), held) in pieces[..count].iter().copied().zip(held).rev() {
             let address = self.heap_address(to, destination, offset, None);
             match held {
                 Operand::Xmm(register) if piece == 16 => {
@@ -253,4 +252,32 @@ fn pieces(
     piece: u64,
 ) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator + Clone {
     (0..length.div_ceil(piece) as usize).map(move |at| (at as u64 * piece).min(length - piece))
+}
+
+/// The most pieces of a copy.
+const MAX_COPIED: usize = 6;
+
+/// How to make up the length of a copy: offsets and sizes, and how many there are. What is likely to be
+/// a structure, to be read or copied again soon, is made up of pieces that do not overlap: a processor
+/// waits when a load takes bytes of two stores that are still on their way.
+fn copied_pieces(length: u64) -> ([(u64, u64); MAX_COPIED], usize) {
+    let mut copied = [(0, 0); MAX_COPIED];
+    let mut count = 0;
+    let mut add = |offset, piece| {
+        copied[count] = (offset, piece);
+        count += 1;
+    };
+    if length.is_multiple_of(4) {
+        let mut offset = 0;
+        for piece in [16, 8, 4] {
+            while offset + piece <= length {
+                add(offset, piece);
+                offset += piece;
+            }
+        }
+    } else {
+        let piece = (length + 1).next_power_of_two().min(32) / 2;
+        pieces(length, piece).for_each(|offset| add(offset, piece));
+    }
+    (copied, count)
 }
