@@ -338,7 +338,27 @@ fn memories_after_a_fork(tier: Tier) {
     }
 }
 
+/// The trap is the access's, whatever stands before it and is done later.
+fn a_cast_is_no_access(tier: Tier) {
+    const LOAD: &[u8] = &[0x28, 0x02, 0x40];
+    for cast in [
+        "(i32.reinterpret_f32 (f32.demote_f64 (local.get 1)))",
+        "(i32x4.extract_lane 1 (f32x4.splat (f32.demote_f64 (local.get 1))))",
+    ] {
+        let binary = common::assemble(&format!(
+            r#"(module (memory 0) (func (export "f") (param i32 f64) (result i32 i32)
+                {cast} (i32.load offset=64 (local.get 0))))"#
+        ));
+        let load = binary.windows(LOAD.len()).position(|bytes| bytes == LOAD).expect("the load");
+        let module = Module::with_engine(engine(tier), &binary).expect("a module");
+        let f = common::instantiate(&module).dyn_func("f").expect("f");
+        let trap = common::trap(&f, &[Value::I32(0), Value::F64(1.0)]);
+        assert_eq!(trap.offset(), Some(load as u32), "{cast}");
+    }
+}
+
 on_each_tier!(
+    a_cast_is_no_access,
     every_access_around_the_end,
     constant_indices_around_the_end,
     lengths_of_zero,

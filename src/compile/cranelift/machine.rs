@@ -195,9 +195,12 @@ fn locate_merged(context: &Context, traps: &mut [TrapSite]) {
     sites.sort_unstable_by_key(|site| site.wasm_offset);
     let has_site = |at: u32| sites.binary_search_by_key(&at, |site| site.wasm_offset).is_ok();
     let func = &context.func;
+    // A bitcast has flags too, which name this trap if they name no other.
     let traps_as_heap = |inst: &ir::Inst| {
-        let code = func.dfg.insts[*inst].memflags_trap_code(&func.dfg);
+        let inst = &func.dfg.insts[*inst];
+        let code = inst.memflags_trap_code(&func.dfg);
         code == Some(ir::TrapCode::HEAP_OUT_OF_BOUNDS)
+            && (inst.opcode().can_load() || inst.opcode().can_store())
     };
     // What cannot be reached has no code.
     let blocks = context.domtree.cfg_postorder().iter();
