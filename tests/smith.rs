@@ -1,8 +1,10 @@
 //! The tiers against each other and against wasmi on modules of wasm-smith's that use all of
-//! WebAssembly 2.0. `examples/fuzz.rs` does the same for as long as it is asked to.
+//! WebAssembly 2.0, and on deep expressions of vectors. `examples/fuzz.rs` does the same for as long as it is asked to.
 
 #[path = "common/engines.rs"]
 mod engines;
+#[path = "common/expressions.rs"]
+mod expressions;
 #[path = "common/interpreter.rs"]
 mod interpreter;
 #[path = "common/random.rs"]
@@ -19,15 +21,17 @@ use wasm_mini::TrapCode;
 
 /// How many modules the test suite tries. `WASM_MINI_SEEDS` asks for more.
 const SEEDS: u64 = 2_000;
+/// How many modules of vector expressions.
+const EXPRESSION_SEEDS: u64 = 250;
 /// Generated functions may recurse as deep as their fuel lasts.
 const STACK: usize = 256 << 20;
 
-fn compare_all() -> Tally {
-    let seeds = env::var("WASM_MINI_SEEDS").ok().and_then(|text| text.parse().ok());
+fn compare_all(seeds: u64, module: fn(u64) -> Option<Vec<u8>>) -> Tally {
+    let asked = env::var("WASM_MINI_SEEDS").ok().and_then(|text| text.parse().ok());
     let engines = Engines::new();
     let mut tally = Tally::default();
-    for seed in 0..seeds.unwrap_or(SEEDS) {
-        let Some(binary) = smith::module(seed) else { continue };
+    for seed in 0..asked.unwrap_or(seeds) {
+        let Some(binary) = module(seed) else { continue };
         if let Err(difference) = engines.compare(&binary, seed, &mut tally) {
             let path = format!("{}/smith-{seed}.wasm", env!("CARGO_TARGET_TMPDIR"));
             fs::write(&path, &binary).expect("a file for the module");
@@ -37,9 +41,29 @@ fn compare_all() -> Tally {
     tally
 }
 
+/// How often an operator stands in what was compared, and no less than that.
+fn assert_operators(tally: &Tally, operators: &[&str], least: u64) {
+    for operator in operators {
+        let there = tally.operators.get(operator).copied().unwrap_or(0);
+        assert!(there >= least, "{operator}: {there}");
+    }
+}
+
+#[test]
+fn expressions_agree() {
+    let tally = compare_all(EXPRESSION_SEEDS, |seed| Some(expressions::module(seed)));
+    assert!(tally.returns > 8 * EXPRESSION_SEEDS, "{tally:?}");
+    assert!(tally.trapped() > EXPRESSION_SEEDS / 4, "{tally:?}");
+    assert!(tally.memories > tally.returns, "{tally:?}");
+    let vectors = ["F64x2PMax", "I32x4MinU", "I16x8ExtMulHighI8x16U", "I8x16NarrowI16x8U"];
+    assert_operators(&tally, &vectors, 50);
+    assert_operators(&tally, &["I8x16Shuffle", "V128Load16Lane", "V128Load", "I64Rotr"], 100);
+}
+
 #[test]
 fn modules_of_everything_agree() {
-    let compared = thread::Builder::new().stack_size(STACK).spawn(compare_all);
+    let compare = || compare_all(SEEDS, smith::module);
+    let compared = thread::Builder::new().stack_size(STACK).spawn(compare);
     let tally = match compared.expect("a thread").join() {
         Ok(tally) => tally,
         Err(panic) => std::panic::resume_unwind(panic),
@@ -88,9 +112,6 @@ fn modules_of_everything_agree() {
         ),
         (&["MemoryFill", "MemoryCopy", "MemoryInit"], 1),
     ] {
-        for operator in operators {
-            let there = tally.operators.get(operator).copied().unwrap_or(0);
-            assert!(there >= least, "{operator}: {there}");
-        }
+        assert_operators(&tally, operators, least);
     }
 }
