@@ -3,6 +3,7 @@
 //! The runtime does it, except for fills and copies of a small constant length.
 
 use super::Compiler;
+use super::memory::Access;
 use super::registers::Operand;
 use super::value::Value;
 use crate::asm::{Cond, FloatSize, Gpr, Mem, Size, Xmm};
@@ -169,7 +170,7 @@ impl Compiler {
             _ => filling,
         };
         for offset in pieces(length, piece).rev() {
-            let address = self.heap_address(memory, start, offset, None);
+            let address = self.address(Access { memory, offset }, start, None);
             self.store_at(width, address, filling);
             self.release_address(address);
         }
@@ -203,7 +204,7 @@ impl Compiler {
                 1 | 2 => Operand::Gpr(self.take_gpr()),
                 _ => Operand::Xmm(self.take_xmm()),
             };
-            let address = self.heap_address(from, source, offset, None);
+            let address = self.address(Access { memory: from, offset }, source, None);
             self.note_access();
             match *held {
                 Operand::Xmm(register) => self.load_piece(piece, register, address.mem),
@@ -213,7 +214,7 @@ impl Compiler {
             self.release_address(address);
         }
         for ((offset, piece), held) in pieces[..count].iter().copied().zip(held).rev() {
-            let address = self.heap_address(to, destination, offset, None);
+            let address = self.address(Access { memory: to, offset }, destination, None);
             match held {
                 Operand::Xmm(register) if piece == 16 => {
                     self.note_access();

@@ -4,6 +4,7 @@
 //! and loads ask; for all others the driver shows none.
 
 use super::Compiler;
+use super::decode::Code;
 use super::frame::Home;
 use super::registers::Operand;
 use super::value::Value;
@@ -19,85 +20,33 @@ const RETURN: u8 = 0x0F;
 const CALL: u8 = 0x10;
 const SELECT: u8 = 0x1B;
 const TYPED_SELECT: u8 = 0x1C;
-const LOCAL_GET: u8 = 0x20;
-const LOCAL_SET: u8 = 0x21;
-const LOCAL_TEE: u8 = 0x22;
-const GLOBAL_GET: u8 = 0x23;
-const I32_LOAD: u8 = 0x28;
-const I64_LOAD32_U: u8 = 0x35;
+pub(super) const LOCAL_GET: u8 = 0x20;
+pub(super) const LOCAL_SET: u8 = 0x21;
+pub(super) const LOCAL_TEE: u8 = 0x22;
 const I32_EQZ: u8 = 0x45;
 const I64_EQZ: u8 = 0x50;
-const LAST_PLAIN: u8 = 0xC4;
 const REF_IS_NULL: u8 = 0xD1;
 /// The prefix of vector operators.
 const VECTOR: u8 = 0xFD;
 
-/// The bytes of a body, for looking ahead.
-pub(super) struct Lookahead<'a> {
-    code: &'a [u8],
+/// Where the immediate that starts here ends. The body is valid, so it does end.
+fn behind_immediate(code: &Code<'_>, at: usize) -> usize {
+    at + 1 + code.from(at).iter().take_while(|byte| **byte & 0x80 != 0).count()
 }
 
-impl<'a> Lookahead<'a> {
-    pub fn new(code: &'a [u8]) -> Self {
-        Lookahead { code }
-    }
-
-    /// The local, if this is `local.get` of one of the first 128.
-    #[inline]
-    pub fn local_get(&self, at: usize) -> Option<u8> {
-        match self.code.get(at..at + 2) {
-            Some(&[LOCAL_GET, local @ ..0x80]) => Some(local),
-            _ => None,
-        }
-    }
-
-    /// The first eight bytes of the operator behind the one that starts here, lowest first;
-    /// zeros, which ask for nothing, if the one that starts here has no use for hints.
-    #[inline]
-    pub fn behind(&self, at: usize) -> u64 {
-        let next = match self.code.get(at).copied() {
-            Some(SELECT | REF_IS_NULL | I32_EQZ..=LAST_PLAIN) => at + 1,
-            Some(GLOBAL_GET) => self.behind_immediate(at + 1),
-            Some(I32_LOAD..=I64_LOAD32_U) => self.behind_immediate(self.behind_immediate(at + 1)),
-            Some(VECTOR) => self.behind_vector(at + 1),
-            _ => return 0,
-        };
-        let rest = &self.code[next..];
-        match rest.first_chunk() {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => {
-                let mut bytes = [0; 8];
-                bytes[..rest.len()].copy_from_slice(rest);
-                u64::from_le_bytes(bytes)
-            }
-        }
-    }
-}
-
-impl Lookahead<'_> {
-    /// Where the immediate that starts here ends. The body is valid, so it does end.
-    #[inline]
-    fn behind_immediate(&self, at: usize) -> usize {
-        let bytes = &self.code[at..];
-        at + 1 + bytes.iter().take_while(|byte| **byte & 0x80 != 0).count()
-    }
-
-    /// Where the vector operator ends whose opcode, behind the prefix, starts here.
-    fn behind_vector(&self, at: usize) -> usize {
-        let end = self.behind_immediate(at);
-        let opcode =
-            self.code[at..end].iter().rev().fold(0, |n, byte| n << 7 | u32::from(byte & 0x7F));
-        let memory = |at| self.behind_immediate(self.behind_immediate(at));
-        match opcode {
-            // Loads and stores; of lanes, too.
-            0..=0x0B | 0x5C | 0x5D => memory(end),
-            0x54..=0x5B => memory(end) + 1,
-            // Constants and the shuffle.
-            0x0C | 0x0D => end + 16,
-            // Lanes.
-            0x15..=0x22 => end + 1,
-            _ => end,
-        }
+/// Where the vector operator ends whose opcode, behind the prefix, starts here.
+fn behind_vector(code: &Code<'_>, at: usize) -> usize {
+    let end = behind_immediate(code, at);
+    let memory = |at| behind_immediate(code, behind_immediate(code, at));
+    match immediate(code.ahead(at - 1)) {
+        // Loads and stores; of lanes, too.
+        0..=0x0B | 0x5C | 0x5D => memory(end),
+        0x54..=0x5B => memory(end) + 1,
+        // Constants and the shuffle.
+        0x0C | 0x0D => end + 16,
+        // Lanes.
+        0x15..=0x22 => end + 1,
+        _ => end,
     }
 }
 
@@ -116,18 +65,40 @@ fn immediate(operator: u64) -> u32 {
 }
 
 impl Compiler {
-    /// Notes where the next operator, if it is a call, wants its last argument.
+    /// Notes what the operator that starts at `at` would like.
     #[inline]
-    pub(super) fn look_ahead(&mut self, behind: u64, module: &ModuleInfo) {
-        self.lookahead = behind;
-        self.wanted_gpr = None;
-        if behind as u8 == CALL {
-            let params = module.function_type(immediate(behind)).params();
-            let integers = params.iter().filter(|ty| !ty.is_vector_class()).count();
-            if params.last().is_some_and(|ty| !ty.is_vector_class()) {
-                self.wanted_gpr = INT_PARAMS.get(integers - 1).copied();
-            }
+    pub(super) fn look_ahead(&mut self, code: &Code<'_>, at: usize, module: &ModuleInfo) {
+        self.lookahead = code.ahead(at);
+        if self.lookahead as u8 == CALL {
+            self.look_at_call(module);
         }
+    }
+
+    /// Notes where the next operator, a call, wants its last argument.
+    fn look_at_call(&mut self, module: &ModuleInfo) {
+        let params = module.function_type(immediate(self.lookahead)).params();
+        let integers = params.iter().filter(|ty| !ty.is_vector_class()).count();
+        if params.last().is_some_and(|ty| !ty.is_vector_class()) {
+            self.wanted_gpr = INT_PARAMS.get(integers - 1).copied();
+        }
+    }
+
+    /// Looks behind the operator that is about to be read by wasmparser's reader.
+    pub(super) fn look_behind_rare(&mut self, code: &Code<'_>, module: &ModuleInfo) {
+        match code.opcode() {
+            Some(REF_IS_NULL) => self.look_ahead(code, code.position() + 1, module),
+            Some(VECTOR) => {
+                self.look_ahead(code, behind_vector(code, code.position() + 1), module);
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets what was known of the next operator.
+    #[inline]
+    pub(super) fn look_away(&mut self) {
+        self.lookahead = 0;
+        self.wanted_gpr = None;
     }
 
     /// The local that the next operator sets.

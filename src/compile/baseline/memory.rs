@@ -22,6 +22,23 @@ const LEN: i32 = std::mem::offset_of!(VmMemory, len) as i32;
 /// then added to the index.
 const HALF: u64 = 1 << 31;
 
+/// What a load or a store names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Access {
+    pub memory: u32,
+    pub offset: u64,
+}
+
+impl Access {
+    /// The same as wasmparser reads it.
+    pub fn of(memarg: &MemArg) -> Access {
+        let MemArgTarget::Memory(memory) = memarg.target else {
+            unreachable!("validation knows no arrays");
+        };
+        Access { memory, offset: memarg.offset }
+    }
+}
+
 /// Where an access goes, and what it is made of besides homes and the index's own register.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address {
@@ -67,31 +84,21 @@ impl Compiler {
 
 /// Addresses.
 impl Compiler {
-    pub(super) fn address(
-        &mut self,
-        memarg: &MemArg,
-        index: Operand,
-        spare: Option<Gpr>,
-    ) -> Address {
-        let MemArgTarget::Memory(memory) = memarg.target else {
-            unreachable!("validation knows no arrays");
-        };
-        self.heap_address(memory, index, memarg.offset, spare)
-    }
-
     /// The address of an access whose index has been popped, and is released after it. `spare` may
     /// be overwritten until then.
-    pub(super) fn heap_address(
+    pub(super) fn address(
         &mut self,
-        memory: u32,
+        Access { memory, mut offset }: Access,
         index: Operand,
-        offset: u64,
         spare: Option<Gpr>,
     ) -> Address {
         let home = self.memory_base.filter(|_| memory == 0);
-        let (index, mut offset) = match index {
-            Operand::Const(bits) => (None, bits + offset),
-            _ => (Some(index), offset),
+        let index = match index {
+            Operand::Const(bits) => {
+                offset += bits;
+                None
+            }
+            _ => Some(index),
         };
         let mut temporary = None;
         let register = match index {
@@ -155,19 +162,19 @@ impl Compiler {
 impl Compiler {
     /// Leaves the load to the next operator if that takes operands from memory, and if the address
     /// needs nothing but registers that are as they must be already.
-    fn fuse_load(&mut self, ty: ValType, memarg: &MemArg) -> bool {
-        if !self.wants_memory(ty) || memarg.target != MemArgTarget::Memory(0) {
+    fn fuse_load(&mut self, ty: ValType, access: Access) -> bool {
+        if !self.wants_memory(ty) || access.memory != 0 {
             return false;
         }
         let Some(base) = self.memory_base else { return false };
         let (mem, index) = match self.operand_at(self.stack.len() - 1) {
-            Operand::Const(bits) if bits + memarg.offset < HALF => {
-                (Mem::base(base, (bits + memarg.offset) as i32), None)
+            Operand::Const(bits) if bits + access.offset < HALF => {
+                (Mem::base(base, (bits + access.offset) as i32), None)
             }
             Operand::Gpr(index)
-                if memarg.offset < HALF && self.registers.zero_extended.contains(index) =>
+                if access.offset < HALF && self.registers.zero_extended.contains(index) =>
             {
-                (Mem::indexed(base, index, Scale::X1, memarg.offset as i32), Some(index))
+                (Mem::indexed(base, index, Scale::X1, access.offset as i32), Some(index))
             }
             _ => return false,
         };
@@ -191,13 +198,13 @@ impl Compiler {
 /// Loads and stores.
 impl Compiler {
     /// An integer, extended with zeros.
-    pub(super) fn load_zeros(&mut self, to: Size, from: Size, memarg: MemArg) {
-        if to == from && self.fuse_load(int_type(to), &memarg) {
+    pub(super) fn load_zeros(&mut self, to: Size, from: Size, access: Access) {
+        if to == from && self.fuse_load(int_type(to), access) {
             return;
         }
         let index = self.pop();
         let dst = self.gpr_for_result(index, Operand::Const(0));
-        let address = self.address(&memarg, index, Some(dst));
+        let address = self.address(access, index, Some(dst));
         self.note_access();
         self.asm.movzx_rm(dst, address.mem, from);
         self.release_address(address);
@@ -205,24 +212,24 @@ impl Compiler {
     }
 
     /// An integer, extended with its sign.
-    pub(super) fn load_sign(&mut self, to: Size, from: Size, memarg: MemArg) {
+    pub(super) fn load_sign(&mut self, to: Size, from: Size, access: Access) {
         let index = self.pop();
         let dst = self.gpr_for_result(index, Operand::Const(0));
-        let address = self.address(&memarg, index, Some(dst));
+        let address = self.address(access, index, Some(dst));
         self.note_access();
         self.asm.movsx_rm(to, dst, address.mem, from);
         self.release_address(address);
         self.finish_binary(int_type(to), dst, index, Operand::Const(0));
     }
 
-    pub(super) fn load_float(&mut self, size: FloatSize, memarg: MemArg) {
+    pub(super) fn load_float(&mut self, size: FloatSize, access: Access) {
         let ty = if size == FloatSize::F32 { ValType::F32 } else { ValType::F64 };
-        if self.fuse_load(ty, &memarg) {
+        if self.fuse_load(ty, access) {
             return;
         }
         let index = self.pop();
         let dst = self.xmm_for_result(Operand::Const(0), Operand::Const(0));
-        let address = self.address(&memarg, index, None);
+        let address = self.address(access, index, None);
         self.note_access();
         self.asm.movs_rm(size, dst, address.mem);
         self.release_address(address);
@@ -231,10 +238,10 @@ impl Compiler {
     }
 
     /// The low bits of any number.
-    pub(super) fn store_low(&mut self, width: Size, memarg: MemArg) {
+    pub(super) fn store_low(&mut self, width: Size, access: Access) {
         let value = self.pop();
         let index = self.pop();
-        let address = self.address(&memarg, index, None);
+        let address = self.address(access, index, None);
         self.store_at(width, address, value);
         self.release_address(address);
         self.release(index);

@@ -7,7 +7,7 @@
 //!
 //! Reading order:
 //!
-//! - `operators`: the table of operators;
+//! - `decode`, `operators`: the tables of operators, and how they are read;
 //! - `value`: the value stack and its rules;
 //! - `frame`: where locals live, prologue and epilogue;
 //! - `registers`: temporaries, and moving operands about;
@@ -28,6 +28,7 @@ mod cold;
 mod constants;
 mod control;
 mod convert;
+mod decode;
 mod divide;
 mod float;
 mod frame;
@@ -54,8 +55,8 @@ use wasmparser::BinaryReader;
 use self::cold::Cold;
 use self::constants::Constants;
 use self::control::ControlFrame;
+use self::decode::Code;
 use self::frame::{Frame, Home};
-use self::hints::Lookahead;
 use self::integer::ZeroFlag;
 use self::memory::Fused;
 use self::moves::Moves;
@@ -241,38 +242,22 @@ impl Compiler {
     }
 
     /// Emits the body, to the function's `end`.
-    fn walk(
-        &mut self,
-        module: &ModuleInfo,
-        mut reader: BinaryReader<'_>,
-    ) -> Result<(), Box<Refusal>> {
-        let start = reader.original_position();
-        let code = reader.clone().read_bytes(reader.bytes_remaining()).unwrap_or_default();
-        let lookahead = Lookahead::new(code);
-        let mut emit = Emit { c: self, module };
-        while !reader.eof() {
-            let at = reader.original_position();
-            let c = &mut *emit.c;
-            c.operator = at as u32;
-            // One operator in three, and it emits nothing.
-            if let Some(local) = lookahead.local_get((at - start) as usize) {
-                let _ = reader.read_bytes(2);
-                if c.reachable {
-                    c.local_get(u32::from(local));
-                    c.check();
-                }
-                continue;
+    fn walk(&mut self, module: &ModuleInfo, reader: BinaryReader<'_>) -> Result<(), Box<Refusal>> {
+        let mut code = Code::new(reader);
+        while code.opcode().is_some() {
+            self.operator = self.body_start + code.position() as u32;
+            let offset = self.asm.offset();
+            self.look_away();
+            if !(self.reachable && self.operator(&mut code, module)) {
+                self.look_behind_rare(&code, module);
+                let mut emit = Emit { c: self, module };
+                // The body is valid, so reading it again cannot fail.
+                code.read(|reader| reader.visit_operator(&mut emit)).unwrap_or(Ok(()))?;
             }
-            c.look_ahead(lookahead.behind((at - start) as usize), module);
-            c.asm.buf.reserve(OPERATOR_ROOM);
-            let offset = c.asm.offset();
-            // The body is valid, so reading it again cannot fail.
-            reader.visit_operator(&mut emit).unwrap_or(Ok(()))?;
-            let c = &mut *emit.c;
-            if c.options.record_operators && c.asm.offset() != offset {
-                c.operators.push(OperatorStart { offset, wasm_offset: c.operator });
+            if self.options.record_operators && self.asm.offset() != offset {
+                self.operators.push(OperatorStart { offset, wasm_offset: self.operator });
             }
-            c.check();
+            self.check();
         }
         Ok(())
     }

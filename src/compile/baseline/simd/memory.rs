@@ -4,6 +4,7 @@
 use wasmparser::MemArg;
 
 use super::super::Compiler;
+use super::super::memory::Access;
 use super::lanes::Lanes;
 use super::operands::NONE;
 use crate::asm::vector::{PEXTRD, PEXTRQ};
@@ -27,7 +28,7 @@ impl Compiler {
     pub(super) fn vector_load(&mut self, load: VectorLoad, memarg: &MemArg) {
         let index = self.pop_operand();
         let dst = self.vector_result(NONE, NONE);
-        let address = self.address(memarg, index, None);
+        let address = self.address(Access::of(memarg), index, None);
         self.note_access();
         match load {
             VectorLoad::Full => self.asm.movups_rm(dst, address.mem),
@@ -43,7 +44,7 @@ impl Compiler {
     pub(super) fn vector_store(&mut self, memarg: &MemArg) {
         let value = self.pop_operand();
         let index = self.pop_operand();
-        let address = self.address(memarg, index, None);
+        let address = self.address(Access::of(memarg), index, None);
         let source = self.xmm_or_scratch(ValType::V128, value);
         self.note_access();
         self.asm.movups_mr(address.mem, source);
@@ -57,7 +58,7 @@ impl Compiler {
         let index = self.pop_operand();
         let dst = self.vector_result(vector, NONE);
         self.load_vector(dst, vector);
-        let address = self.address(memarg, index, None);
+        let address = self.address(Access::of(memarg), index, None);
         self.note_access();
         self.asm.vector_imm(op, dst, dst, VectorRm::Mem(address.mem), lane);
         self.release_address(address);
@@ -68,7 +69,7 @@ impl Compiler {
     pub(super) fn store_lane(&mut self, op: VectorOp, memarg: &MemArg, lane: u8) {
         let vector = self.pop_operand();
         let index = self.pop_operand();
-        let address = self.address(memarg, index, None);
+        let address = self.address(Access::of(memarg), index, None);
         let source = self.xmm_or_scratch(ValType::V128, vector);
         self.note_access();
         match (lane, op) {
