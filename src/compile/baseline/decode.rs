@@ -44,6 +44,18 @@ impl<'a> Code<'a> {
         self.bytes.get(self.at).copied()
     }
 
+    /// Reads `local.get` of one of the first 128 locals, if it is that.
+    #[inline]
+    pub fn local_get(&mut self) -> Option<u32> {
+        match self.bytes.get(self.at..self.at + 2) {
+            Some(&[hints::LOCAL_GET, local @ ..0x80]) => {
+                self.at += 2;
+                Some(u32::from(local))
+            }
+            _ => None,
+        }
+    }
+
     /// Reads the next operator by wasmparser.
     pub fn read<T>(&mut self, read: impl FnOnce(&mut BinaryReader<'a>) -> T) -> T {
         let mut reader = self.reader.clone();

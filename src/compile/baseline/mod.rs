@@ -246,6 +246,14 @@ impl Compiler {
         let mut code = Code::new(reader);
         while code.opcode().is_some() {
             self.operator = self.body_start + code.position() as u32;
+            // One operator in three, and it emits nothing.
+            if self.reachable
+                && let Some(local) = code.local_get()
+            {
+                self.local_get(local);
+                self.check();
+                continue;
+            }
             let offset = self.asm.offset();
             self.look_away();
             if !(self.reachable && self.operator(&mut code, module)) {
