@@ -157,7 +157,8 @@ const M64: Size = Size::S64;
 impl Compiler {
     /// Emits the next operator, which can be executed; `false` if this leaves it to wasmparser's
     /// reader, and has read nothing.
-    #[inline]
+    // Into the loop that is its only caller, where what has been read stays in registers.
+    #[inline(always)]
     pub(super) fn operator(&mut self, code: &mut Code<'_>, module: &ModuleInfo) -> bool {
         let c = self;
         let start = code.at;
