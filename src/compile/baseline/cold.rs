@@ -99,7 +99,6 @@ impl Compiler {
     pub(super) fn emit_cold(&mut self) {
         for at in 0..self.cold.len() {
             let Cold { label, wasm_offset, what } = self.cold[at];
-            self.asm.buf.reserve(super::OPERATOR_ROOM);
             self.asm.bind(label);
             match what {
                 What::Trap(code) => self.emit_trap(code, wasm_offset),

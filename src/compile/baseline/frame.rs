@@ -326,7 +326,6 @@ impl Compiler {
                 Home::Slot(home) if arrival == Operand::Slot(home) => {}
                 Home::Slot(home) => self.store(ty, slot(home), arrival),
             }
-            self.asm.buf.reserve(super::OPERATOR_ROOM);
         }
         if let Some(Location::Gpr(register)) = self.signature.return_area {
             let home = slot(self.frame.return_area);

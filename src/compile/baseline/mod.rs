@@ -72,9 +72,6 @@ use crate::asm::{Assembler, Gpr, GprSet, Label, XmmSet};
 use crate::error::LoadError;
 use crate::module::{Facts, FuncType, ModuleInfo, ValType, ValidBody, operator_name};
 
-/// More code than most operators emit: the assembler is asked for room once per operator.
-const OPERATOR_ROOM: usize = 256;
-
 /// Compiles functions, one after the other.
 pub(crate) struct Compiler {
     options: CompileOptions,
