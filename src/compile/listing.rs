@@ -10,7 +10,7 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
 use wasmparser::Operator;
 
 use super::abi::Layout;
-use super::{Backend, CompileOptions, CompiledCode, CpuFeatures, OperatorStart, Tier, Worker};
+use super::{Backend, CompileOptions, CompiledCode, OperatorStart, Tier, Worker};
 use crate::error::LoadError;
 use crate::module::{self, Limits, ModuleInfo, Validation, operator_name};
 
@@ -71,8 +71,7 @@ pub struct Instruction {
 /// # Ok::<(), wasm_mini::LoadError>(())
 /// ```
 pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
-    let options =
-        CompileOptions { cpu: CpuFeatures::FLOOR, record_operators: true, mixed_tiers: false };
+    let options = CompileOptions { record_operators: true, ..CompileOptions::PLAIN };
     let backend = Backend::new(tier, options)
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut worker = Worker::default();
@@ -109,8 +108,7 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
 /// As for [`Module::new`](crate::Module::new).
 #[cfg(feature = "cranelift")]
 pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
-    let options =
-        CompileOptions { cpu: CpuFeatures::FLOOR, record_operators: false, mixed_tiers: false };
+    let options = CompileOptions::PLAIN;
     let isa = super::cranelift::isa(options.cpu)
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut compiler = super::cranelift::Compiler::new(isa, options);

@@ -132,4 +132,17 @@ pub(crate) struct CompileOptions {
     pub mixed_tiers: bool,
     /// Fill [`CompiledCode::operators`].
     pub record_operators: bool,
+    /// Refuse a function of more code than this, in bytes.
+    pub max_code: u32,
+}
+
+impl CompileOptions {
+    /// For every machine, and nothing out of the ordinary.
+    #[cfg(any(test, feature = "listing"))]
+    pub const PLAIN: CompileOptions = CompileOptions {
+        cpu: CpuFeatures::FLOOR,
+        mixed_tiers: false,
+        record_operators: false,
+        max_code: 1 << 30,
+    };
 }

@@ -55,6 +55,13 @@ pub struct Limits {
     /// The locals of a function, parameters counted; 50,000 by default.
     pub function_locals: u32,
     /// The machine code of a module, in bytes; 1 GiB by default, and never more.
+    ///
+    /// On the baseline tier a function becomes at most 100 bytes of code for each byte of its body
+    /// and 512 bytes besides, and 32 bytes for each value that branches, calls and returns take from
+    /// one place to another. The worst of what takes one byte is `i64.popcnt` on a processor that
+    /// cannot count bits; programs are at 2 to 3 bytes for each. A type has up to 1,000 parameters
+    /// and results, so that what is taken along can be much more than the body: a function is given
+    /// up as soon as it alone is beyond this limit.
     pub code_bytes: u32,
     /// The pages of a memory, 64 KiB each; 65,536 by default, the specification's limit. A memory
     /// that grows to it grows no further.
@@ -89,11 +96,15 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Refuses a module of more machine code than is allowed.
-    pub(crate) fn check_code(&self, bytes: u64) -> Result<(), LoadError> {
-        let what = "the size of the machine code in bytes (`Limits::code_bytes`)";
-        check(what, bytes, self.code_bytes.min(MAX_CODE))
+    /// How much machine code is allowed, in bytes.
+    pub(crate) fn max_code(&self) -> u32 {
+        self.code_bytes.min(MAX_CODE)
     }
+}
+
+/// Refuses more machine code than is allowed.
+pub(crate) fn check_code(bytes: u64, max_code: u32) -> Result<(), LoadError> {
+    check("the size of the machine code in bytes (`Limits::code_bytes`)", bytes, max_code)
 }
 
 /// Refuses what there is more of than the limit.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use facts::{Facts, ValidBody, Validation};
 pub use limits::Limits;
-pub(crate) use limits::check as check_limit;
+pub(crate) use limits::{check as check_limit, check_code};
 #[cfg(feature = "listing")]
 pub(crate) use load::invalid;
 pub(crate) use load::{Body, binary, load};

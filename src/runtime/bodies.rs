@@ -23,7 +23,7 @@ use crate::compile::{
     Worker,
 };
 use crate::error::LoadError;
-use crate::module::{Body, Facts, ModuleInfo, ValidBody, check_limit};
+use crate::module::{Body, Facts, ModuleInfo, ValidBody, check_code, check_limit};
 
 /// The bytes of the bodies in a batch: milliseconds of each tier's work.
 const fn batch_bytes(tier: Tier) -> usize {
@@ -249,7 +249,8 @@ impl Job<'_> {
             }
             clock.lap(|timings| &mut timings.compile);
             let added = (part.code.bytes.len() - before) as u64;
-            limits.check_code(self.code_bytes.fetch_add(added, Ordering::Relaxed) + added)?;
+            let all = self.code_bytes.fetch_add(added, Ordering::Relaxed) + added;
+            check_code(all, limits.max_code())?;
         }
         part.timings = clock.timings();
         Ok(())

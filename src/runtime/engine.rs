@@ -220,7 +220,8 @@ impl EngineBuilder {
     pub fn build(self) -> io::Result<Engine> {
         let EngineBuilder { tier, timings, limits, compile_threads, cpu, mixed_tiers } = self;
         let refused = |why| io::Error::new(io::ErrorKind::Unsupported, why);
-        let options = CompileOptions { cpu, record_operators: false, mixed_tiers };
+        let max_code = limits.max_code();
+        let options = CompileOptions { cpu, record_operators: false, mixed_tiers, max_code };
         let backend = Backend::new(tier, options).map_err(refused)?;
         // Hypervisors can hide one of these from a processor that has both.
         let (ssse3, sse41) =

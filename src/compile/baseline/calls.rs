@@ -36,6 +36,9 @@ pub(super) enum Callee {
 
 impl Compiler {
     pub(super) fn call(&mut self, callee: Callee, ty: &FuncType) {
+        if self.is_too_large() {
+            return self.set_unreachable();
+        }
         self.callee.assign(ty);
         let base = self.stack.len() - ty.params().len();
         self.spill_temporaries_below(base);

@@ -98,11 +98,17 @@ impl Compiler {
     }
 
     pub(super) fn block(&mut self, params: &[ValType], results: &[ValType]) {
+        if self.is_too_large() {
+            return self.give_up_block();
+        }
         self.settle(self.stack.len() - params.len());
         self.open(Kind::Block, params, results);
     }
 
     pub(super) fn loop_(&mut self, params: &[ValType], results: &[ValType]) {
+        if self.is_too_large() {
+            return self.give_up_block();
+        }
         self.settle(self.stack.len() - params.len());
         self.spill_from(self.stack.len() - params.len());
         self.open(Kind::Loop, params, results);
@@ -111,6 +117,9 @@ impl Compiler {
     }
 
     pub(super) fn if_(&mut self, params: &[ValType], results: &[ValType]) {
+        if self.is_too_large() {
+            return self.give_up_block();
+        }
         let condition = self.pop_condition();
         // These are only moves: the flags survive.
         self.settle(self.stack.len() - params.len());
@@ -123,6 +132,12 @@ impl Compiler {
             Condition::Never => self.asm.jmp(otherwise),
             Condition::On(cond) => self.asm.jcc(cond.invert(), otherwise),
         }
+    }
+
+    /// Skips a block of a function that will be refused, as if it could not be executed.
+    fn give_up_block(&mut self) {
+        self.set_unreachable();
+        self.skipped_blocks += 1;
     }
 
     /// Closes the first arm of an `if` and starts the second with the same operands.
@@ -360,12 +375,12 @@ impl Compiler {
     /// as the code behind a conditional branch finds them as they were. Clobbers the flags.
     pub(super) fn transfer(&mut self, target: usize) {
         let frame = self.control[target];
+        let arity = frame.arity();
+        if arity == 0 || self.is_too_large() {
+            return;
+        }
         if frame.kind == Kind::Function {
             return self.transfer_to_caller(&frame);
-        }
-        let arity = frame.arity();
-        if arity == 0 {
-            return;
         }
         let base = self.stack.len() - arity;
         let (gpr, xmm) = self.first_of_each_class(&frame);

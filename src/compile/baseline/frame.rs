@@ -27,7 +27,7 @@ use crate::compile::abi::{
     CALLEE_SAVED, FLOAT_SCRATCH, Location, SCRATCH, STACK_LIMIT, UNCHECKED_FRAME, VMCTX,
 };
 use crate::error::LoadError;
-use crate::module::{Facts, ValType};
+use crate::module::{Facts, ValType, check_code, check_limit};
 
 /// The largest frame that is compiled, in bytes: room for all the locals that wasm allows and as
 /// many operands, and still a fraction of any thread's stack.
@@ -68,7 +68,21 @@ pub(super) struct Frame {
     pub outgoing_bytes: u32,
     /// The slot that holds the return area's address.
     pub return_area: i32,
+    /// What of the function has become too large, if anything has.
+    excess: Option<Excess>,
 }
+
+/// What a function can have too much of while it is compiled.
+#[derive(Clone, Copy, Debug)]
+enum Excess {
+    Code,
+    /// The types of open blocks.
+    Types,
+}
+
+/// How many types the open blocks of a function may have, each counted as often as it is open: no
+/// program that people write comes near it.
+const MAX_OPEN_TYPES: usize = 1 << 24;
 
 impl Frame {
     /// The canonical slot of the operand at this height: its distance from rbp.
@@ -424,8 +438,32 @@ impl Compiler {
         self.frame.is_checked()
     }
 
-    /// The frame's size, if it is no larger than this engine allows.
+    /// Whether the function is larger than any may be, so that it will be refused. Asked before
+    /// everything whose size does not depend on the size of the body but on that of a type, which
+    /// then emits nothing: a function whose two-byte operators move 1,000 values each must not become
+    /// gigabytes of code before it is refused.
+    pub(super) fn is_too_large(&mut self) -> bool {
+        if self.asm.offset() > self.options.max_code {
+            self.frame.excess = Some(Excess::Code);
+        } else if self.types.len() > MAX_OPEN_TYPES {
+            self.frame.excess = Some(Excess::Types);
+        }
+        self.frame.excess.is_some()
+    }
+
+    /// Refuses a function whose frame, or anything else, is larger than this engine allows.
     pub(super) fn check_frame_size(&self) -> Result<(), LoadError> {
+        match self.frame.excess {
+            None => {}
+            Some(Excess::Code) => {
+                let bytes = self.asm.offset().max(self.options.max_code + 1);
+                check_code(u64::from(bytes), self.options.max_code)?;
+            }
+            Some(Excess::Types) => {
+                let what = "the number of the types of nested blocks";
+                check_limit(what, MAX_OPEN_TYPES as u64 + 1, MAX_OPEN_TYPES as u64)?;
+            }
+        }
         let bytes = self.frame.bytes();
         if bytes > MAX_FRAME {
             let (actual, limit) = (u64::from(bytes), u64::from(MAX_FRAME));

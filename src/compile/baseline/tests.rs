@@ -21,7 +21,7 @@ fn try_compile(wat: &str, cpu: CpuFeatures) -> Result<CompiledCode, LoadError> {
     loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
     let layout = Layout::of(&loaded.info);
     let mut compiler =
-        Compiler::new(CompileOptions { cpu, record_operators: true, mixed_tiers: false });
+        Compiler::new(CompileOptions { cpu, record_operators: true, ..CompileOptions::PLAIN });
     let mut validation = Validation::default();
     let mut code = CompiledCode::default();
     for body in loaded.bodies {

@@ -12,7 +12,7 @@ use crate::error::{LoadError, TrapCode};
 use crate::module::{self, Limits, ModuleInfo, Validation};
 
 fn compiler(cpu: CpuFeatures) -> Compiler {
-    let options = CompileOptions { cpu, record_operators: true, mixed_tiers: false };
+    let options = CompileOptions { cpu, record_operators: true, ..CompileOptions::PLAIN };
     Compiler::new(isa(cpu).expect("a target"), options)
 }
 
