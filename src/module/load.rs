@@ -271,21 +271,21 @@ fn section(payload: Payload<'_>, info: &mut ModuleInfo) -> Result<(), LoadError>
     Ok(())
 }
 
-/// The function names of the name section. It is a custom section, so what is malformed in it is
-/// left out and never an error (specification §7.6, Custom Sections).
+/// The function names of the name section, in the order of the functions. It is a custom section, so
+/// what is malformed in it, such as a name out of that order, is left out and never an error
+/// (specification §7.6, Custom Sections).
 fn function_names(reader: wasmparser::NameSectionReader<'_>, count: usize) -> Vec<(u32, Arc<str>)> {
     let mut names = Vec::new();
     for subsection in reader {
         let Ok(wasmparser::Name::Function(map)) = subsection else { continue };
         for naming in map {
             let Ok(naming) = naming else { break };
-            if (naming.index as usize) < count {
+            let ascends = names.last().is_none_or(|(last, _)| *last < naming.index);
+            if ascends && (naming.index as usize) < count {
                 names.push((naming.index, naming.name.into()));
             }
         }
     }
-    names.sort_by_key(|(index, _)| *index);
-    names.dedup_by_key(|(index, _)| *index);
     names
 }
 
@@ -349,10 +349,12 @@ fn escaping(info: &ModuleInfo) -> Vec<u32> {
         ConstExpr::RefFunc(function) => Some(*function),
         _ => None,
     });
-    let mut functions: Vec<u32> = exported.chain(referred).chain(info.start).collect();
-    functions.sort_unstable();
-    functions.dedup();
-    functions
+    // Sorting would take more time, and 3 KB of program.
+    let mut escapes = vec![false; info.functions.len()];
+    for function in exported.chain(referred).chain(info.start) {
+        escapes[function as usize] = true;
+    }
+    (0..).zip(escapes).filter_map(|(function, escapes)| escapes.then_some(function)).collect()
 }
 
 fn func_type(ty: &wasmparser::FuncType) -> FuncType {
