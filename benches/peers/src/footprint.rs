@@ -6,8 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::host::output_of;
-use crate::report::{Goal, Section, digits};
+use crate::host::{children_time, output_of};
+use crate::report::{Goal, Section, digits, duration};
 
 /// All sections. Builds go to `target/footprint` of this crate.
 pub fn all(crate_dir: &Path, quick: bool) -> io::Result<Vec<Section>> {
@@ -19,6 +19,7 @@ pub fn all(crate_dir: &Path, quick: bool) -> io::Result<Vec<Section>> {
         process::measure(&command, &root.join("fixtures/add4.wat"), if quick { 40 } else { 400 })?,
         sizes(&command, &crate_dir.join("../minimal"), &target)?,
         crates(&root),
+        clean_build(&root, &target)?,
     ];
     Ok(sections)
 }
@@ -120,4 +121,35 @@ fn crates(root: &Path) -> Section {
         section.rows.push(vec![format!("`{features}`"), names.len().saturating_sub(1).to_string()]);
     }
     section
+}
+
+/// What it costs to build the library from nothing.
+fn clean_build(root: &Path, target: &Path) -> io::Result<Section> {
+    let note = "CPU time, user and system, of a release build of the library and all that it needs \
+                into an empty folder. wasmi: a crate that depends on it, and its default features.";
+    let mut section = Section::new("A clean build", note, &["", "CPU time"]);
+    let folder = target.join("clean");
+    let mut time = |name: &str, dir: &Path, arguments: &[&str]| {
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        let before = children_time();
+        build(dir, &folder, arguments)?;
+        let took = (children_time() - before).as_secs_f64();
+        std::fs::remove_dir_all(&folder)?;
+        section.rows.push(vec![name.to_string(), duration(took * 1e9)]);
+        Ok::<f64, io::Error>(took)
+    };
+    let baseline = ["--lib", "--no-default-features", "--features", "baseline"];
+    let ours = time("`baseline`", root, &baseline)?;
+    time("default features", root, &["--lib"])?;
+    let peer = target.join("wasmi");
+    std::fs::create_dir_all(peer.join("src"))?;
+    std::fs::write(peer.join("src/lib.rs"), "")?;
+    let manifest = "[workspace]\n[package]\nname = \"peer\"\nedition = \"2024\"\n\
+                    [dependencies]\nwasmi = \"2\"\n\
+                    [profile.release]\nlto = \"thin\"\ncodegen-units = 1\n";
+    std::fs::write(peer.join("Cargo.toml"), manifest)?;
+    let theirs = time("wasmi", &peer, &[])?;
+    Ok(section.goal(Goal::at_most("`baseline` at most as long as wasmi", ours / theirs, 1.0)))
 }

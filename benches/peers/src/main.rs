@@ -11,6 +11,7 @@
 //! ```text
 //! calls      10 s    from the host to the guest, and the other way
 //! compile    15 s    small modules and generated ones
+//! linear     60 s    bodies from 1 KB to the largest that there may be
 //! kernels    40 s    the fixtures and `benches/kernels`
 //! traps       5 s    errors of the guest
 //! instances   5 s    made and dropped
@@ -35,8 +36,8 @@ use std::process::ExitCode;
 use engines::Engines;
 use report::Section;
 
-const USAGE: &str = "peers measure [calls|compile|kernels|traps|instances|modules ...] [--quick] \
-                     [--write]\npeers footprint [--quick] [--write]";
+const USAGE: &str = "peers measure [calls|compile|linear|kernels|traps|instances|modules ...] \
+                     [--quick] [--write]\npeers footprint [--quick] [--write]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -8,6 +8,7 @@ mod host_calls;
 mod hundred;
 mod instances;
 mod kernels;
+mod linear;
 pub mod modules;
 mod throughput;
 mod traps;
@@ -21,7 +22,8 @@ use crate::race::Plan;
 use crate::report::Section;
 
 /// The parts, in the order of the report: each has a place of its own in it.
-pub const PARTS: [&str; 6] = ["calls", "compile", "kernels", "traps", "instances", "modules"];
+pub const PARTS: [&str; 7] =
+    ["calls", "compile", "linear", "kernels", "traps", "instances", "modules"];
 
 /// Makes the measurements of a part.
 pub fn part(
@@ -46,6 +48,7 @@ pub fn part(
             throughput::measure(engines, long),
             code_size::measure(engines),
         ],
+        "linear" => vec![linear::measure(quick)],
         "kernels" => {
             let mut sections = execution::measure(engines, long);
             sections.push(kernels::measure(engines, long));

@@ -206,6 +206,31 @@ fn all_threads(subjects: &[Subject]) -> Section {
             1.0,
             ratio(BASELINE, WINCH),
         ))
+        .goal(speed_up(subjects))
+}
+
+/// What a code section must have for more than one thread to be worth its start.
+const WORTH_THREADS: usize = 256 << 10;
+
+/// That two threads are worth it for the baseline tier. On one, time is the thread's CPU time, so
+/// that what else runs on the machine counts against the threads.
+fn speed_up(subjects: &[Subject]) -> Goal {
+    let large = subjects.iter().filter(|subject| subject.code_section >= WORTH_THREADS);
+    let numbers = large.filter_map(|subject| {
+        let one = subject.one_thread.find(BASELINE)?.least;
+        Some((one / subject.all_threads.find(BASELINE)?.least, subject))
+    });
+    let numbers: Vec<(f64, &Subject)> = numbers.collect();
+    let mean = geometric_mean(numbers.iter().map(|(number, _)| *number));
+    let worst = numbers.iter().min_by(|a, b| a.0.total_cmp(&b.0));
+    let what = "baseline at least 1.7 × as fast as on one thread, each of 256 KiB of code or more";
+    match worst {
+        Some((worst, subject)) => {
+            let text = format!("{} ({}), mean {}", times(*worst), subject.real.name, times(mean));
+            Goal::plain(what, text, *worst >= 1.7)
+        }
+        None => Goal::plain(what, "no such module", false),
+    }
 }
 
 fn memory(subjects: &[Subject]) -> Section {
