@@ -12,7 +12,9 @@ use wasmparser::Operator;
 use super::abi::Layout;
 use super::{Backend, CompileOptions, CompiledCode, OperatorStart, Tier, Worker};
 use crate::error::LoadError;
-use crate::module::{self, Limits, ModuleInfo, Validation, operator_name};
+#[cfg(feature = "cranelift")]
+use crate::module::Validation;
+use crate::module::{self, Limits, ModuleInfo, operator_name};
 
 /// What one tier makes of a module's functions.
 ///

@@ -36,6 +36,7 @@ pub(crate) struct CompiledCode {
     /// For each operator that emitted something: where its code starts. Filled only on request.
     pub operators: Option<Vec<OperatorStart>>,
     /// The jump tables and constants at the ends of functions. Filled only on request, too.
+    #[cfg_attr(not(feature = "listing"), allow(dead_code))]
     pub data: Vec<Range<u32>>,
 }
 
@@ -129,10 +130,12 @@ impl CpuFeatures {
 pub(crate) struct CompileOptions {
     pub cpu: CpuFeatures,
     /// Let the tiers take turns, function by function.
+    #[cfg_attr(not(all(feature = "baseline", feature = "cranelift")), allow(dead_code))]
     pub mixed_tiers: bool,
     /// Fill [`CompiledCode::operators`].
     pub record_operators: bool,
     /// Refuse a function of more code than this, in bytes.
+    #[cfg_attr(not(feature = "baseline"), allow(dead_code))]
     pub max_code: u32,
 }
 

@@ -116,11 +116,13 @@ pub(crate) struct ValidBody<'a> {
 
 impl<'a> ValidBody<'a> {
     /// The bytes from the first operator to the function's `end`. Offsets are those of the module.
+    #[cfg(feature = "baseline")]
     pub fn reader(&self) -> BinaryReader<'a> {
         self.operators.clone()
     }
 
     /// The operators from the first to the function's `end`. Offsets are those of the module.
+    #[cfg(any(feature = "cranelift", feature = "listing"))]
     pub fn operators(&self) -> OperatorsReader<'a> {
         OperatorsReader::new(self.operators.clone())
     }

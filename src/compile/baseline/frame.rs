@@ -452,7 +452,7 @@ impl Compiler {
     }
 
     /// Refuses a function whose frame, or anything else, is larger than this engine allows.
-    pub(super) fn check_frame_size(&self) -> Result<(), LoadError> {
+    pub(super) fn check_size(&self) -> Result<(), LoadError> {
         match self.frame.excess {
             None => {}
             Some(Excess::Code) => {

@@ -204,7 +204,7 @@ impl Compiler {
         self.layout.clone_from(layout);
         self.begin(ty, facts, info.has_vectors || facts.has_vectors);
         self.walk(info, reader).map_err(|refusal| refused(*refusal, self.operator))?;
-        self.check_frame_size()?;
+        self.check_size()?;
         self.finish(body.function, out);
         Ok(())
     }
@@ -252,6 +252,9 @@ impl Compiler {
                 continue;
             }
             let offset = self.asm.offset();
+            if offset > self.options.max_code && self.is_too_large() {
+                break;
+            }
             self.look_away();
             if !(self.reachable && self.operator(&mut code, module)) {
                 self.look_behind_rare(&code, module);
