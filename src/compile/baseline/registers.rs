@@ -25,7 +25,7 @@ pub(super) struct Registers {
     /// Those that hold an i32 whose upper half is known to be zero, as every instruction of 32
     /// bits leaves it: temporaries, and homes of i32 locals. The upper half of any other is
     /// undefined, and an address made of it would be anywhere: see
-    /// [`zero_extended`](Compiler::zero_extended).
+    /// [`load_zero_extended`](Compiler::load_zero_extended).
     pub zero_extended: GprSet,
     /// Where the first float result of a block travels: the first of `xmms`.
     pub merge_xmm: Xmm,
