@@ -137,9 +137,9 @@ impl Trampolines {
         let indirect = indirect(&mut asm);
         let (raise_trap, host_failed, landing_pad) = raise_trap(&mut asm);
         let host_direct = std::array::from_fn(|ints| {
-            CLASSES.map(|class| host_direct(&mut asm, ints, class, host_failed))
+            CLASSES.map(|class| host_direct(&mut asm, ints, class, &host_failed))
         });
-        let host_indirect = host_indirect(&mut asm, host_failed);
+        let host_indirect = host_indirect(&mut asm, host_failed.framed);
         let bytes = asm.buf.bytes().to_vec();
         Trampolines { bytes, direct, indirect, host_direct, host_indirect, raise_trap, landing_pad }
     }
@@ -285,28 +285,41 @@ fn indirect(asm: &mut Assembler) -> u32 {
 
 /// The crossing to a function of the host whose parameters are already where a System V function
 /// wants them: the context follows them.
-fn host_direct(asm: &mut Assembler, ints: usize, class: ResultClass, failed: Label) -> u32 {
+fn host_direct(asm: &mut Assembler, ints: usize, class: ResultClass, failed: &Failed) -> u32 {
     let at = start(asm);
-    asm.push_r(Gpr::Rbp);
-    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
-    match INT_PARAMS.get(ints) {
-        Some(context) => asm.mov_rr(Size::S64, *context, VMCTX),
-        None => {
-            // Twice, to keep the stack aligned.
-            asm.push_r(VMCTX);
-            asm.push_r(VMCTX);
-        }
-    }
+    let Some(context) = INT_PARAMS.get(ints) else {
+        // The context goes on the stack; twice, to keep that aligned.
+        asm.push_r(Gpr::Rbp);
+        asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+        asm.push_r(VMCTX);
+        asm.push_r(VMCTX);
+        asm.call_m(Mem::base(VMCTX, SHIM));
+        let status = status_register(class);
+        asm.test_rr(Size::S32, status, status);
+        asm.jcc(Cond::Ne, failed.framed);
+        asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
+        asm.pop_r(Gpr::Rbp);
+        asm.ret();
+        return at;
+    };
+    // No frame: saving rbp and restoring it would make each call wait for the one before.
+    asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsp, 8);
+    asm.mov_rr(Size::S64, *context, VMCTX);
     asm.call_m(Mem::base(VMCTX, SHIM));
     let status = status_register(class);
     asm.test_rr(Size::S32, status, status);
-    asm.jcc(Cond::Ne, failed);
-    if ints >= INT_PARAMS.len() {
-        asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
-    }
-    asm.pop_r(Gpr::Rbp);
+    asm.jcc(Cond::Ne, failed.frameless);
+    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, 8);
     asm.ret();
     at
+}
+
+/// Where a crossing goes on whose host function failed.
+struct Failed {
+    /// From a crossing with a frame of its own.
+    framed: Label,
+    /// From one that has 8 bytes below its return address, and the guest's frame pointer.
+    frameless: Label,
 }
 
 /// The crossing to a function of the host for every other signature.
@@ -355,13 +368,17 @@ fn host_indirect(asm: &mut Assembler, failed: Label) -> u32 {
 }
 
 /// The routine that trap sites call, the way out of a failed host function, and behind both the
-/// landing pad: the offsets of the first and the last, and a label for the second.
-fn raise_trap(asm: &mut Assembler) -> (u32, Label, u32) {
-    let host_failed = asm.new_label();
+/// landing pad: the offsets of the first and the last, and labels for the second.
+fn raise_trap(asm: &mut Assembler) -> (u32, Failed, u32) {
+    let host_failed = Failed { framed: asm.new_label(), frameless: asm.new_label() };
     let landing = asm.new_label();
 
     asm.buf.align(16, 0xcc);
-    asm.bind(host_failed);
+    asm.bind(host_failed.frameless);
+    // Makes it one with a frame.
+    asm.mov_mr(Size::S64, Mem::base(Gpr::Rsp, 0), Gpr::Rbp);
+    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+    asm.bind(host_failed.framed);
     // The frame is the crossing's: its caller is the guest.
     asm.mov_rr(Size::S64, Gpr::Rdi, VMCTX);
     asm.mov_rm(Size::S64, Gpr::Rsi, Mem::base(Gpr::Rbp, 8));
