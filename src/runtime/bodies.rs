@@ -2,7 +2,7 @@
 //!
 //! Bodies are compiled in batches of neighbours, which large modules share out among threads. The code
 //! is laid end to end in the order of the functions, so that it does not depend on how many threads
-//! there were, and so is the error that is reported: the first in that order.
+//! there were. Nor does the error that is reported: it is the first in that order.
 //!
 //! The baseline tier's code goes where it will run as soon as all before it is there, while it is still
 //! in the processor's cache, and its buffers are used again. Cranelift's waits to be linked.

@@ -2,8 +2,9 @@
 //!
 //! Owns the process's handlers for SIGSEGV, SIGBUS, SIGILL and SIGFPE, installed when the first
 //! instance is made. A fault is ours if its program counter lies in a region of compiled code and,
-//! in the module that [`VMCTX`](crate::compile::abi::VMCTX) leads to, at a known trap site. Everything else is passed to the
-//! handler that was there before, so that other libraries and the debugger keep their signals.
+//! in the module that [`VMCTX`](crate::compile::abi::VMCTX) leads to, at a known trap site.
+//! Everything else is passed to the handler that was there before, so that other libraries and the
+//! debugger keep their signals.
 //!
 //! Everything here that runs in a handler is async-signal-safe: it takes no lock, allocates nothing
 //! and calls nothing that might.

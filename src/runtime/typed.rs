@@ -205,8 +205,8 @@ impl<F: WasmFn> TypedFunc<F> {
     }
 }
 
-/// What a direct entry returns, and the shim behind a direct crossing: the result and the status, in the registers that the System V
-/// convention has for such a pair.
+/// What a direct entry returns, and the shim behind a direct crossing: the result and the status, in
+/// the registers that the System V convention has for such a pair.
 #[repr(C)]
 pub(super) struct Returned<T> {
     pub result: T,
