@@ -67,15 +67,6 @@ impl Engines {
     }
 }
 
-/// Of how many of a module's functions Cranelift stood in for the baseline tier, and how many there
-/// are.
-pub fn stand_ins(module: &wasm_mini::Module, binary: &[u8]) -> (usize, u32) {
-    let (imported, defined) = crate::programs::function_counts(binary);
-    let functions = imported..imported + defined;
-    let tiers = functions.filter_map(|function| module.tier(function));
-    (tiers.filter(|tier| *tier != wasm_mini::Tier::Baseline).count(), defined)
-}
-
 /// An instance in wasm-mini.
 pub fn mini(engine: &wasm_mini::Engine, binary: &[u8]) -> wasm_mini::Instance {
     let module = wasm_mini::Module::with_engine(engine, binary).expect("a valid module");
@@ -87,9 +78,13 @@ pub fn wasmtime(
     engine: &wasmtime::Engine,
     binary: &[u8],
 ) -> (wasmtime::Store<()>, wasmtime::Instance) {
-    let module = wasmtime::Module::new(engine, binary).expect("a valid module");
-    let mut store = wasmtime::Store::new(engine, ());
-    let instance = wasmtime::Instance::new(&mut store, &module, &[]).expect("nothing to import");
+    wasmtime_instance(&wasmtime::Module::new(engine, binary).expect("a valid module"))
+}
+
+/// The same from a module that is compiled already.
+pub fn wasmtime_instance(module: &wasmtime::Module) -> (wasmtime::Store<()>, wasmtime::Instance) {
+    let mut store = wasmtime::Store::new(module.engine(), ());
+    let instance = wasmtime::Instance::new(&mut store, module, &[]).expect("nothing to import");
     (store, instance)
 }
 

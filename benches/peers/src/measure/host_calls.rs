@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use crate::engines::{self, BASELINE, CRANELIFT, Engines, WASMTIME};
+use crate::engines::{BASELINE, CRANELIFT, Engines, WASMTIME};
 use crate::programs;
 use crate::race::{Contender, Plan, race};
 use crate::report::{Goal, Section};
@@ -30,10 +30,8 @@ pub fn measure(engines: &Engines, plan: Plan) -> Section {
         let bare = black_box(bare);
         black_box((0..n).fold(0, |x, _| bare(x)));
     })];
-    let mut relieved = false;
     for (name, engine) in &engines.mini {
         let module = wasm_mini::Module::with_engine(engine, binary).expect("a valid module");
-        relieved |= *name == BASELINE && engines::stand_ins(&module, binary).0 > 0;
         let (mut plain, mut with_caller) = (wasm_mini::Imports::none(), wasm_mini::Imports::none());
         plain.func("host", "next", |x: i32| x.wrapping_add(1));
         with_caller.func("host", "next", |_: &mut wasm_mini::Caller<'_>, x: i32| x.wrapping_add(1));
@@ -66,10 +64,8 @@ pub fn measure(engines: &Engines, plan: Plan) -> Section {
     }
     let race = race(plan, contenders);
 
-    let stood_in = if relieved { " Cranelift stood in for the baseline tier." } else { "" };
-    let note = format!(
-        "A loop in the guest, in which each call gets the result of the one before. The host's function is a closure that adds one.{stood_in}"
-    );
+    let note = "A loop in the guest, in which each call gets the result of the one before. The host\'s \
+                function is a closure that adds one.";
     let mut section = Section::of_race("The cost of a call of the host", note, &race, BARE);
     for name in [BASELINE, CRANELIFT] {
         section = section

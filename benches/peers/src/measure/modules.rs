@@ -24,8 +24,6 @@ struct Subject {
     real: Real,
     one_thread: Race,
     all_threads: Race,
-    /// The share of functions in which Cranelift stood in for the baseline tier.
-    relieved: f64,
     code_section: usize,
     /// Machine code of all functions, by engine.
     code_sizes: Vec<(&'static str, usize)>,
@@ -64,10 +62,6 @@ pub fn measure(crate_dir: &Path, engines: &Engines, quick: bool) -> io::Result<V
         let names: Vec<&str> = newer.iter().map(|real| real.name.as_str()).collect();
         note += &format!(" Left out, because not of WebAssembly 2.0: {}.", names.join(", "));
     }
-    if subjects.iter().any(|subject| subject.relieved > 0.0) {
-        note += " Where Cranelift stood in for the baseline tier, the last column says in how many \
-                 of the functions.";
-    }
     Ok(vec![
         one_thread(&subjects, note),
         all_threads(&subjects),
@@ -93,34 +87,30 @@ fn subject(real: Real, engines: &Engines, parallel: &Engines, quick: bool) -> io
         long_race(host::wall_time, quick, attempts)
     });
     progress(format_args!("{}: code size and memory", real.name));
-    let (relieved, code_sizes) = code_sizes(engines, binary);
+    let code_sizes = code_sizes(engines, binary);
     let mut peaks = Vec::new();
     for name in ENGINES.into_iter().filter(|name| one_thread.find(name).is_some()) {
         let (peak, idle) = (child(name, "compile", &real.path)?, child(name, "idle", &real.path)?);
         peaks.push((name, peak.saturating_sub(idle)));
     }
     let code_section = programs::code_section_len(binary);
-    Ok(Subject { one_thread, all_threads, relieved, code_section, code_sizes, peaks, real })
+    Ok(Subject { one_thread, all_threads, code_section, code_sizes, peaks, real })
 }
 
-/// The share of stand-ins, and the machine code of every engine that tells.
-fn code_sizes(engines: &Engines, binary: &[u8]) -> (f64, Vec<(&'static str, usize)>) {
+/// The machine code of every engine that tells.
+fn code_sizes(engines: &Engines, binary: &[u8]) -> Vec<(&'static str, usize)> {
     let (imported, defined) = programs::function_counts(binary);
-    let (mut relieved, mut sizes) = (0.0, Vec::new());
+    let mut sizes = Vec::new();
     for (name, engine) in &engines.mini {
         let Ok(module) = wasm_mini::Module::with_engine(engine, binary) else { continue };
         let functions = imported..imported + defined;
         sizes.push((*name, functions.filter_map(|i| module.code(i)).map(<[u8]>::len).sum()));
-        if *name == BASELINE {
-            let (stand_ins, functions) = engines::stand_ins(&module, binary);
-            relieved = stand_ins as f64 / f64::from(functions.max(1));
-        }
     }
     for (name, engine) in &engines.wasmtime {
         let Ok(module) = wasmtime::Module::new(engine, binary) else { continue };
         sizes.push((*name, module.functions().map(|function| function.len).sum()));
     }
-    (relieved, sizes)
+    sizes
 }
 
 fn header(
@@ -132,7 +122,7 @@ fn header(
 }
 
 fn one_thread(subjects: &[Subject], note: String) -> Section {
-    let header = header(&["", "code section", VALIDATION], &ENGINES, &["Cranelift stood in"]);
+    let header = header(&["", "code section", VALIDATION], &ENGINES, &[]);
     let mut section = Section::new("Compiling real modules on one thread", note, &header);
     for subject in subjects {
         let race = &subject.one_thread;
@@ -143,10 +133,6 @@ fn one_thread(subjects: &[Subject], note: String) -> Section {
             Some(result) => format!("{} ({})", duration(result.least), times(result.least / unit)),
             None => "refused".to_string(),
         }));
-        row.push(match subject.relieved {
-            0.0 => String::new(),
-            share => format!("{} %", digits(share * 100.0)),
-        });
         section.rows.push(row);
     }
     let time = |name: &'static str| {
