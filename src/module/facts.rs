@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     /// Whether any operator occurs that may need the runtime, such as `memory.grow`, reachable or
     /// not.
     pub calls_runtime: bool,
+    /// How often either occurs, weighted like the uses of locals.
+    pub calls: u32,
     /// How often memories are loaded from and stored to, weighted like the uses of locals.
     pub memory_accesses: u32,
     /// Whether any loop occurs, reachable or not.
@@ -58,6 +60,7 @@ impl Facts {
         self.uses.clear();
         self.makes_calls = false;
         self.calls_runtime = false;
+        self.calls = 0;
         self.memory_accesses = 0;
         self.has_loops = false;
         self.max_loop_depth = 0;
@@ -78,6 +81,10 @@ impl Facts {
 
     fn accesses_memory(&mut self) {
         self.memory_accesses = self.memory_accesses.saturating_add(self.weight);
+    }
+
+    fn calls(&mut self) {
+        self.calls = self.calls.saturating_add(self.weight);
     }
 
     fn open(&mut self, is_loop: bool) {
@@ -213,10 +220,12 @@ macro_rules! validate_and_note {
     }};
     (@one $self:ident Call $visit:ident $index:ident) => {{
         $self.facts.makes_calls = true;
+        $self.facts.calls();
         $self.validator.$visit($index)
     }};
     (@one $self:ident CallIndirect $visit:ident $ty:ident $table:ident) => {{
         $self.facts.makes_calls = true;
+        $self.facts.calls();
         $self.validator.$visit($ty, $table)
     }};
     (@one $self:ident I32Load $visit:ident $memarg:ident) => { validate_and_note!(@access $self $visit $memarg) };
@@ -262,6 +271,7 @@ macro_rules! validate_and_note {
     }};
     (@runtime $self:ident $visit:ident $($arg:ident)*) => {{
         $self.facts.calls_runtime = true;
+        $self.facts.calls();
         $self.validator.$visit($($arg),*)
     }};
     (@one $self:ident I32DivS $visit:ident) => { validate_and_note!(@note $self $visit divides) };

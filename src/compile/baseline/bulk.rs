@@ -29,6 +29,7 @@ impl Compiler {
     fn call_builtin(&mut self, builtin: Builtin, subjects: &[Subject], operands: usize) {
         let base = self.stack.len() - operands;
         self.spill_temporaries_below(base);
+        self.save_kept_homes();
         self.moves.clear();
         let mut params = INT_PARAMS.into_iter();
         let mut next = || params.next().expect("a builtin takes six at most");
@@ -43,13 +44,15 @@ impl Compiler {
         for at in base..self.stack.len() {
             let ty = self.stack.get(at).ty;
             let operand = self.operand_at(at);
-            // What is where it should be is not moved, which would have cleared the upper half.
+            let param = next();
+            // What is where it should be is not moved, which would have cleared the upper half. A
+            // home that is there has been saved.
             if let (ValType::I32, Operand::Gpr(register)) = (ty, operand)
-                && self.is_temporary(operand)
+                && (self.is_temporary(operand) || register == param)
             {
                 self.load_zero_extended(register, operand);
             }
-            self.moves.set_gpr(next(), ty, operand);
+            self.moves.set_gpr(param, ty, operand);
         }
         self.emit_moves();
         for (subject, register) in subjects.iter().zip(&INT_PARAMS[1..]) {
@@ -69,6 +72,7 @@ impl Compiler {
         self.asm.call_m(Mem::base(SCRATCH, builtin.offset()));
         self.stack.truncate(base);
         self.registers.free_all();
+        self.restore_kept_homes();
     }
 
     /// Calls one that returns an i32.

@@ -8,8 +8,8 @@
 //! return address
 //! ```
 //!
-//! Locals survive: their homes are slots or callee-saved registers. Temporaries do not: those that
-//! are no arguments are spilled first.
+//! Locals survive: their homes are slots or callee-saved registers, or they are kept in a slot
+//! meanwhile. Temporaries do not: those that are no arguments are spilled first.
 //!
 //! A callee that may belong to another instance gets its own context, and the caller's waits in the
 //! frame, in the canonical slot above all operands.
@@ -17,10 +17,11 @@
 use std::mem::offset_of;
 
 use super::Compiler;
-use super::registers::slot;
+use super::frame::Kept;
+use super::registers::{Operand, size_of, slot};
 use super::value::Value;
 use crate::asm::{Alu, Gpr, Mem, Size};
-use crate::compile::abi::{FLOAT_SCRATCH, Location, SCRATCH, VMCTX, VmFunction};
+use crate::compile::abi::{CALLEE_SAVED, FLOAT_SCRATCH, Location, SCRATCH, VMCTX, VmFunction};
 use crate::compile::{CallSite, Relocation};
 use crate::module::{FuncType, ValType};
 
@@ -42,6 +43,7 @@ impl Compiler {
         self.callee.assign(ty);
         let base = self.stack.len() - ty.params().len();
         self.spill_temporaries_below(base);
+        self.save_kept_homes();
 
         let stack_bytes = self.callee.stack_bytes;
         let outgoing = stack_bytes + self.callee.return_area_bytes;
@@ -101,6 +103,33 @@ impl Compiler {
         }
     }
 
+    /// Saves the homes that a call overwrites.
+    pub(super) fn save_kept_homes(&mut self) {
+        for at in 0..self.frame.kept.len() {
+            let Kept { ty, register, slot: offset } = self.frame.kept[at];
+            self.store(ty, slot(offset), register);
+        }
+    }
+
+    /// Restores them, and the memory's base. None of the instructions touches the flags.
+    pub(super) fn restore_kept_homes(&mut self) {
+        for at in 0..self.frame.kept.len() {
+            let Kept { ty, register, slot: offset } = self.frame.kept[at];
+            match register {
+                Operand::Xmm(home) => self.load_xmm(ty, home, Operand::Slot(offset)),
+                Operand::Gpr(home) => {
+                    self.load_gpr_keeping_flags(size_of(ty), home, Operand::Slot(offset));
+                }
+                _ => debug_assert!(false, "a home in {register:?}"),
+            }
+        }
+        if let Some(home) = self.memory_base
+            && !CALLEE_SAVED.contains(home)
+        {
+            self.load_memory_base(0, home);
+        }
+    }
+
     fn pass_arguments(&mut self, base: usize, params: &[ValType]) {
         self.moves.clear();
         for (at, ty) in params.iter().enumerate() {
@@ -129,20 +158,38 @@ impl Compiler {
         }
     }
 
-    /// Results in registers stay there, those in the return area move to their canonical slots.
+    /// Results in registers stay there, except in registers that are homes: those, and what is in the
+    /// return area, move to their canonical slots.
     fn take_results(&mut self, results: &[ValType]) {
         // First all registers, before pushing anything can ask for one.
-        for location in &self.callee.results {
-            match *location {
-                Location::Gpr(register) => self.registers.free_gprs.remove(register),
-                Location::Xmm(register) => self.registers.free_xmms.remove(register),
-                Location::Memory(_) => {}
+        for (at, ty) in results.iter().enumerate() {
+            let result = match self.callee.results[at] {
+                Location::Gpr(register) => Operand::Gpr(register),
+                Location::Xmm(register) => Operand::Xmm(register),
+                Location::Memory(_) => continue,
+            };
+            if !self.is_temporary(result) {
+                let place = self.frame.operand_slot(self.stack.len() + at);
+                self.store(*ty, slot(place), result);
+                continue;
+            }
+            match result {
+                Operand::Gpr(register) => self.registers.free_gprs.remove(register),
+                Operand::Xmm(register) => self.registers.free_xmms.remove(register),
+                _ => {}
             }
         }
+        // Pushing may spill what stands for a local.
+        self.restore_kept_homes();
         for (at, ty) in results.iter().enumerate() {
             let value = match self.callee.results[at] {
-                Location::Gpr(register) => Value::Gpr(register),
-                Location::Xmm(register) => Value::Xmm(register),
+                Location::Gpr(register) if self.registers.gprs.contains(register) => {
+                    Value::Gpr(register)
+                }
+                Location::Xmm(register) if self.registers.xmms.contains(register) => {
+                    Value::Xmm(register)
+                }
+                Location::Gpr(_) | Location::Xmm(_) => Value::Spilled,
                 Location::Memory(offset) => {
                     let place = self.frame.operand_slot(self.stack.len());
                     let source = Mem::base(Gpr::Rsp, offset as i32);

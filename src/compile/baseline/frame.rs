@@ -13,12 +13,15 @@
 //!               the return area's address, if the function has one
 //!               parameters with a slot for a home
 //!               other locals with a slot for a home, zeroed on entry
+//!               homes in registers that calls overwrite, while a call runs
 //!               the canonical slots of the value stack, by height
 //! ```
 //!
 //! All of these are known when the body's first byte is emitted, except how many operand slots
 //! there will be, and so whether the function needs a frame at all. Therefore the body comes
 //! first and the prologue is chosen after it.
+
+use std::mem;
 
 use super::Compiler;
 use super::registers::{Operand, Registers, slot};
@@ -50,6 +53,14 @@ pub(super) enum Home {
     Slot(i32),
 }
 
+/// A register that is a home although calls overwrite it, and where it is kept meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    pub ty: ValType,
+    pub register: Operand,
+    pub slot: i32,
+}
+
 /// What is known so far of the function's frame.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
@@ -64,6 +75,8 @@ pub(super) struct Frame {
     /// Whether anything is found through rbp.
     uses_rbp: bool,
     makes_calls: bool,
+    /// The homes that are saved before each call and restored behind it.
+    pub kept: Vec<Kept>,
     /// The most that any call puts below the frame.
     pub outgoing_bytes: u32,
     /// The slot that holds the return area's address.
@@ -174,6 +187,10 @@ const LEAST_TEMPORARIES: usize = 4;
 /// Caller-saved registers, the homes of leaf functions' locals, in the order of preference. Never
 /// rax, which takes results.
 const LEAF_HOMES: [Gpr; 7] = [Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9, Gpr::Rcx, Gpr::Rdx, Gpr::R10];
+/// Caller-saved registers that are homes in functions that call, too.
+const KEPT_HOMES: [Gpr; 4] = [Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9];
+/// How many uses a call's saving and restoring of a home costs.
+const KEEPING: u32 = 4;
 /// Registers that may hold temporaries, if they are no homes.
 const TEMPORARIES: GprSet =
     GprSet::of(&[Gpr::Rax, Gpr::Rcx, Gpr::Rdx, Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9, Gpr::R10]);
@@ -184,7 +201,9 @@ impl Compiler {
     pub(super) fn assign_homes(&mut self, facts: &Facts, has_vectors: bool) {
         // A call into the runtime is no less of a call than any other.
         let makes_calls = facts.makes_calls || facts.calls_runtime;
-        self.frame = Frame { makes_calls, wide_slots: has_vectors, ..Frame::default() };
+        let mut kept = mem::take(&mut self.frame.kept);
+        kept.clear();
+        self.frame = Frame { makes_calls, wide_slots: has_vectors, kept, ..Frame::default() };
         self.memory_base = None;
         self.homes.clear();
         self.homes.resize(facts.locals.len(), Home::Nowhere);
@@ -205,8 +224,7 @@ impl Compiler {
             gprs.offer(facts.memory_accesses, MEMORY_BASE);
         }
         let gpr_homes = self.assign_gprs(gprs.as_slice(), facts);
-        // No xmm register survives a call.
-        let xmm_homes = if makes_calls { XmmSet::EMPTY } else { self.assign_xmms(xmms.as_slice()) };
+        let xmm_homes = self.assign_xmms(xmms.as_slice(), facts);
         let all_xmms = Xmm::ALL.into_iter().fold(XmmSet::EMPTY, XmmSet::with);
         self.registers = Registers::new(
             TEMPORARIES.minus(gpr_homes),
@@ -215,6 +233,7 @@ impl Compiler {
         self.frame.saved = gpr_homes.intersect(CALLEE_SAVED);
         self.frame.fixed_bytes = self.frame.pushed_bytes();
         self.assign_slots(facts);
+        self.keep_homes(facts);
     }
 
     /// Where a parameter arrives; nothing for other locals.
@@ -225,7 +244,8 @@ impl Compiler {
     fn assign_gprs(&mut self, hottest: &[(u32, u32)], facts: &Facts) -> GprSet {
         let mut homes = GprSet::EMPTY;
         let mut free = GprSet::EMPTY;
-        if !self.frame.makes_calls {
+        let makes_calls = self.frame.makes_calls;
+        if !makes_calls {
             free = GprSet::of(&LEAF_HOMES);
             if facts.divides {
                 free.remove(Gpr::Rdx);
@@ -256,6 +276,10 @@ impl Compiler {
                 _ if uses >= WORTH_SAVING => CALLEE_SAVED.minus(homes).first(),
                 _ => None,
             };
+            let home = home.or_else(|| {
+                let free = KEPT_HOMES.into_iter().find(|home| !homes.contains(*home));
+                free.filter(|_| makes_calls && is_worth_keeping(uses, facts))
+            });
             if let Some(home) = home {
                 if local == MEMORY_BASE {
                     self.memory_base = Some(home);
@@ -268,18 +292,23 @@ impl Compiler {
         homes
     }
 
-    fn assign_xmms(&mut self, hottest: &[(u32, u32)]) -> XmmSet {
+    /// All xmm registers are the caller's to save.
+    fn assign_xmms(&mut self, hottest: &[(u32, u32)], facts: &Facts) -> XmmSet {
         let mut homes = XmmSet::EMPTY;
+        let makes_calls = self.frame.makes_calls;
         for &(_, local) in hottest {
-            if let Some(Location::Xmm(arrival)) = self.arrival(local) {
+            if let Some(Location::Xmm(arrival)) = self.arrival(local)
+                && !makes_calls
+            {
                 self.homes[local as usize] = Home::Xmm(arrival);
                 homes.insert(arrival);
             }
         }
         // From the top, because results and temporaries start at the bottom.
         let mut free = Xmm::ALL.into_iter().rev().filter(|xmm| *xmm != FLOAT_SCRATCH);
-        for &(_, local) in hottest {
+        for &(uses, local) in hottest {
             if self.homes[local as usize] == Home::Nowhere
+                && (!makes_calls || is_worth_keeping(uses, facts))
                 && let Some(home) = free.find(|home| !homes.contains(*home))
             {
                 self.homes[local as usize] = Home::Xmm(home);
@@ -287,6 +316,22 @@ impl Compiler {
             }
         }
         homes
+    }
+
+    /// Slots for the homes that calls overwrite. The memory's base needs none: it can be read again.
+    fn keep_homes(&mut self, facts: &Facts) {
+        if !self.frame.makes_calls {
+            return;
+        }
+        for (home, ty) in self.homes.iter().zip(&facts.locals) {
+            let register = match *home {
+                Home::Gpr(home) if !CALLEE_SAVED.contains(home) => Operand::Gpr(home),
+                Home::Xmm(home) => Operand::Xmm(home),
+                _ => continue,
+            };
+            let slot = self.frame.fixed_slot(*ty);
+            self.frame.kept.push(Kept { ty: *ty, register, slot });
+        }
     }
 
     /// Slots for the locals that found no register, and for the return area's address.
@@ -314,6 +359,12 @@ impl Compiler {
             }
         }
     }
+}
+
+/// Whether a local that is used so often had better be in a register that calls overwrite than in a
+/// slot.
+fn is_worth_keeping(uses: u32, facts: &Facts) -> bool {
+    uses > facts.calls.saturating_mul(KEEPING)
 }
 
 /// A stack parameter's distance from rbp: above the caller's rbp and the return address.
