@@ -117,9 +117,9 @@ impl fmt::Display for Frame {
 
 /// A guest stopped instead of returning. The instance stays usable.
 ///
-/// Its `Display` is one line; [`Trap::backtrace`] has the activations.
+/// Its `Display` is one line; [`Trap::backtrace`] has the activations. Clones share both.
 #[derive(Clone)]
-pub struct Trap(Box<TrapInner>);
+pub struct Trap(Arc<TrapInner>);
 
 #[derive(Clone, Debug)]
 struct TrapInner {
@@ -132,7 +132,7 @@ struct TrapInner {
 impl Trap {
     #[cold]
     pub(crate) fn new(code: TrapCode, frames: Vec<Frame>, omitted: bool) -> Trap {
-        Trap(Box::new(TrapInner { code, frames, omitted, host_error: None }))
+        Trap(Arc::new(TrapInner { code, frames, omitted, host_error: None }))
     }
 
     /// The trap that a host function's error becomes. A trap that it passes on stays what it is.
@@ -146,7 +146,7 @@ impl Trap {
             Ok(trap) => *trap,
             Err(error) => {
                 let host_error = Some(Arc::from(error));
-                Trap(Box::new(TrapInner { code: TrapCode::HostError, frames, omitted, host_error }))
+                Trap(Arc::new(TrapInner { code: TrapCode::HostError, frames, omitted, host_error }))
             }
         }
     }

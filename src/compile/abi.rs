@@ -89,46 +89,86 @@ impl Signature {
     /// Like [`Signature::of`], in place: keeps the allocations.
     pub fn assign(&mut self, ty: &FuncType) {
         self.results.clear();
-        let mut results = Assigner::new(&INT_RESULTS, &FLOAT_RESULTS);
-        self.results.extend(ty.results().iter().map(|ty| results.next(*ty)));
+        let mut results = Slots::results();
+        self.results.extend(ty.results().iter().map(|ty| result(results.next(*ty))));
         self.return_area_bytes = results.memory_bytes();
 
         self.params.clear();
-        let mut params = Assigner::new(&INT_PARAMS, &FLOAT_PARAMS);
-        self.params.extend(ty.params().iter().map(|ty| params.next(*ty)));
-        self.return_area = (self.return_area_bytes > 0).then(|| params.next(ValType::I64));
+        let mut params = Slots::params();
+        self.params.extend(ty.params().iter().map(|ty| param(params.next(*ty))));
+        self.return_area = (self.return_area_bytes > 0).then(|| param(params.next(ValType::I64)));
         self.stack_bytes = params.memory_bytes();
     }
 }
 
-/// Hands out the registers of one list after the other, then memory.
-struct Assigner {
-    gprs: std::slice::Iter<'static, Gpr>,
-    xmms: std::slice::Iter<'static, Xmm>,
+/// The same as [`Location`], with registers as numbers in their list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slot {
+    Int(usize),
+    Float(usize),
+    /// Bytes, as in [`Location::Memory`].
+    Memory(u32),
+}
+
+/// Hands out where the values of a signature travel, one after the other: registers as long as there
+/// are some of the class, then memory. The one place that knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots {
+    max: (usize, usize),
+    ints: usize,
+    floats: usize,
     memory: u32,
 }
 
-impl Assigner {
-    fn new(gprs: &'static [Gpr], xmms: &'static [Xmm]) -> Assigner {
-        Assigner { gprs: gprs.iter(), xmms: xmms.iter(), memory: 0 }
+impl Slots {
+    /// Those of parameters.
+    pub const fn params() -> Slots {
+        Slots { max: (INT_PARAMS.len(), FLOAT_PARAMS.len()), ints: 0, floats: 0, memory: 0 }
     }
 
-    fn next(&mut self, ty: ValType) -> Location {
-        let register = if ty.is_vector_class() {
-            self.xmms.next().map(|xmm| Location::Xmm(*xmm))
-        } else {
-            self.gprs.next().map(|gpr| Location::Gpr(*gpr))
-        };
-        register.unwrap_or_else(|| {
-            let size = if ty == ValType::V128 { 16 } else { 8 };
-            let offset = self.memory.next_multiple_of(size);
-            self.memory = offset + size;
-            Location::Memory(offset)
-        })
+    /// Those of results.
+    pub const fn results() -> Slots {
+        Slots { max: (INT_RESULTS.len(), FLOAT_RESULTS.len()), ints: 0, floats: 0, memory: 0 }
     }
 
-    fn memory_bytes(&self) -> u32 {
+    /// Where the next value, which is of that type, travels.
+    pub const fn next(&mut self, ty: ValType) -> Slot {
+        if ty.is_vector_class() {
+            if self.floats < self.max.1 {
+                self.floats += 1;
+                return Slot::Float(self.floats - 1);
+            }
+        } else if self.ints < self.max.0 {
+            self.ints += 1;
+            return Slot::Int(self.ints - 1);
+        }
+        let size = if matches!(ty, ValType::V128) { 16 } else { 8 };
+        let offset = self.memory.next_multiple_of(size);
+        self.memory = offset + size;
+        Slot::Memory(offset)
+    }
+
+    /// The size of what has been handed out in memory, a multiple of 16.
+    pub const fn memory_bytes(&self) -> u32 {
         self.memory.next_multiple_of(16)
+    }
+}
+
+/// The location of the parameter that has this slot.
+fn param(slot: Slot) -> Location {
+    located(slot, &INT_PARAMS, &FLOAT_PARAMS)
+}
+
+/// The location of the result that has this slot.
+fn result(slot: Slot) -> Location {
+    located(slot, &INT_RESULTS, &FLOAT_RESULTS)
+}
+
+fn located(slot: Slot, gprs: &[Gpr], xmms: &[Xmm]) -> Location {
+    match slot {
+        Slot::Int(number) => Location::Gpr(gprs[number]),
+        Slot::Float(number) => Location::Xmm(xmms[number]),
+        Slot::Memory(offset) => Location::Memory(offset),
     }
 }
 

@@ -18,15 +18,15 @@ use super::abi::{
     ENTRY_SP, FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, RAISE_TRAP_LEN, RECORD_TRAP,
     SHIM, THREAD, VMCTX,
 };
-use crate::asm::{Alu, Assembler, Cond, Gpr, Label, Mem, Scale, Size, Xmm};
+use crate::asm::{Alu, Assembler, Cond, Gpr, Label, Mem, Scale, Size};
 
 /// What an entry pushes below rbp, in this order.
 const SAVED: [Gpr; 5] = [Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
 
 /// Everything that [`RegisterFile`]-entries move between memory and registers.
 ///
-/// The caller fills `ints`, `floats` and the stack arguments as [`Signature`](super::abi::Signature)
-/// places them; the entry fills in the results. What a signature does not use may hold anything.
+/// The caller fills `ints`, `floats` and the stack arguments as [`Slots`](super::abi::Slots) places
+/// them; the entry fills in the results. What a signature does not use may hold anything.
 #[repr(C)]
 pub(crate) struct RegisterFile {
     pub ints: [u64; 6],
@@ -49,46 +49,6 @@ impl Default for RegisterFile {
             int_results: [0; 8],
             float_results: [0; 8],
         }
-    }
-}
-
-impl RegisterFile {
-    /// Where a register stands in its list.
-    fn place<R: PartialEq>(list: &[R], register: R) -> usize {
-        let at = list.iter().position(|listed| *listed == register);
-        at.expect("the convention gave this register")
-    }
-
-    pub fn int_argument(&self, gpr: Gpr) -> u64 {
-        self.ints[Self::place(&INT_PARAMS, gpr)]
-    }
-
-    pub fn set_int_argument(&mut self, gpr: Gpr, value: u64) {
-        self.ints[Self::place(&INT_PARAMS, gpr)] = value;
-    }
-
-    pub fn float_argument(&self, xmm: Xmm) -> u128 {
-        self.floats[Self::place(&FLOAT_PARAMS, xmm)]
-    }
-
-    pub fn set_float_argument(&mut self, xmm: Xmm, value: u128) {
-        self.floats[Self::place(&FLOAT_PARAMS, xmm)] = value;
-    }
-
-    pub fn int_result(&self, gpr: Gpr) -> u64 {
-        self.int_results[Self::place(&INT_RESULTS, gpr)]
-    }
-
-    pub fn set_int_result(&mut self, gpr: Gpr, value: u64) {
-        self.int_results[Self::place(&INT_RESULTS, gpr)] = value;
-    }
-
-    pub fn float_result(&self, xmm: Xmm) -> u128 {
-        self.float_results[Self::place(&FLOAT_RESULTS, xmm)]
-    }
-
-    pub fn set_float_result(&mut self, xmm: Xmm, value: u128) {
-        self.float_results[Self::place(&FLOAT_RESULTS, xmm)] = value;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Value and function types, as the specification has them (§2.3 Types).
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The type of a WebAssembly value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,10 +67,16 @@ impl fmt::Display for ValType {
 }
 
 /// A function's signature. Displays as `(i32, i64) -> f64`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct FuncType {
-    params: Box<[ValType]>,
-    results: Box<[ValType]>,
+///
+/// Cheap to clone: clones share the types.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct FuncType(Arc<Types>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Types {
+    /// The parameters', then the results'.
+    all: Box<[ValType]>,
+    params: usize,
 }
 
 impl FuncType {
@@ -78,19 +85,29 @@ impl FuncType {
         params: impl IntoIterator<Item = ValType>,
         results: impl IntoIterator<Item = ValType>,
     ) -> FuncType {
-        FuncType { params: params.into_iter().collect(), results: results.into_iter().collect() }
+        let mut all: Vec<_> = params.into_iter().collect();
+        let params = all.len();
+        all.extend(results);
+        FuncType(Arc::new(Types { all: all.into(), params }))
     }
 
     /// The parameters' types.
     #[must_use]
     pub fn params(&self) -> &[ValType] {
-        &self.params
+        &self.0.all[..self.0.params]
     }
 
     /// The results' types.
     #[must_use]
     pub fn results(&self) -> &[ValType] {
-        &self.results
+        &self.0.all[self.0.params..]
+    }
+}
+
+impl fmt::Debug for FuncType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("FuncType");
+        shown.field("params", &self.params()).field("results", &self.results()).finish()
     }
 }
 
@@ -106,9 +123,9 @@ impl fmt::Display for FuncType {
             }
             f.write_str(")")
         };
-        list(f, &self.params)?;
+        list(f, self.params())?;
         f.write_str(" -> ")?;
-        match &*self.results {
+        match self.results() {
             [one] => f.write_str(one.name()),
             many => list(f, many),
         }

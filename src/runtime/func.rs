@@ -3,11 +3,13 @@
 use std::fmt;
 
 use super::instance::{Inner, Instance};
+use super::registers::{FileCall, InMemory};
+use super::typed::Returned;
 use super::value::Value;
 use super::{group::Handle, trampolines, trap, type_ids};
-use crate::compile::abi::{Location, Signature, VmFuncRef, VmFunction};
-use crate::compile::trampoline::RegisterFile;
-use crate::error::{ArgumentError, Error};
+use crate::compile::abi::{Slot, Slots, VmContext, VmFuncRef, VmFunction};
+use crate::compile::trampoline::{MAX_DIRECT_FLOATS, MAX_DIRECT_INTS, ResultClass};
+use crate::error::{ArgumentError, Error, Trap};
 use crate::module::{FuncType, ValType};
 
 use std::ptr::NonNull;
@@ -31,22 +33,28 @@ use std::ptr::NonNull;
 #[derive(Clone)]
 pub struct Func {
     pub(super) instance: Instance,
-    pub(super) function: VmFunction,
+    /// In the context of the instance, or of one that it is linked with.
     func_ref: *const VmFuncRef,
     ty: FuncType,
-    signature: Signature,
 }
+
+// A `Value` may be one: it stays small.
+const _: () = assert!(size_of::<Value>() == 32);
+
+/// Signatures whose arguments and results in memory take no more 8-byte words are called without an
+/// allocation.
+const FEW_WORDS: usize = 64;
 
 impl Func {
     /// A function of an instance, or of one that the instance is linked with.
-    pub(super) fn new(
-        instance: Instance,
-        function: VmFunction,
-        func_ref: *const VmFuncRef,
-        ty: FuncType,
-    ) -> Func {
-        let signature = Signature::of(&ty);
-        Func { instance, function, func_ref, ty, signature }
+    pub(super) fn new(instance: Instance, func_ref: *const VmFuncRef, ty: FuncType) -> Func {
+        Func { instance, func_ref, ty }
+    }
+
+    /// The code and its context.
+    pub(super) fn function(&self) -> VmFunction {
+        // SAFETY: the instance keeps the context alive in which the reference lies.
+        unsafe { (*self.func_ref).function }
     }
 
     /// The function that a reference in compiled code's form refers to.
@@ -62,7 +70,7 @@ impl Func {
             let VmFuncRef { function, type_id } = *func_ref.as_ref()?;
             let inner = NonNull::new((*function.vmctx).instance.cast::<Inner>().cast_mut())?;
             let instance = Instance(Handle::from_member(inner));
-            Some(Func::new(instance, function, func_ref, type_ids::type_of(type_id)?))
+            Some(Func::new(instance, func_ref, type_ids::type_of(type_id)?))
         }
     }
 
@@ -73,7 +81,7 @@ impl Func {
 
     /// Whether both are the same function of the same instance, through whatever import they came.
     pub(super) fn is_same(&self, other: &Func) -> bool {
-        let (one, other) = (self.function, other.function);
+        let (one, other) = (self.function(), other.function());
         std::ptr::eq(one.code, other.code) && std::ptr::eq(one.vmctx, other.vmctx)
     }
 
@@ -83,7 +91,7 @@ impl Func {
         &self.ty
     }
 
-    /// Calls the function.
+    /// Calls the function. [`Func::call_into`] does the same without allocating.
     ///
     /// # Errors
     ///
@@ -94,128 +102,189 @@ impl Func {
     ///
     /// If a function of the host that the guest calls panics, with its payload.
     pub fn call(&self, arguments: &[Value]) -> Result<Vec<Value>, Error> {
-        self.check(arguments)?;
-        for argument in arguments {
+        let mut results = vec![Value::I32(0); self.ty.results().len()];
+        self.call_into(arguments, &mut results)?;
+        Ok(results)
+    }
+
+    /// Calls the function and writes its results over what is in `results`, which is as long as they
+    /// are many. Nothing is allocated unless more than 512 bytes of arguments and results travel in
+    /// memory, which takes dozens of them, or a result is a function.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Func::call`], and [`Error::Arguments`] if `results` has another length. `results` is
+    /// unchanged then.
+    ///
+    /// # Panics
+    ///
+    /// As for [`Func::call`].
+    ///
+    /// ```
+    /// use wasm_mini::{Imports, Instance, Module, Value};
+    ///
+    /// let module = Module::new(r#"(module (func (export "sub") (param i64 i64) (result i64)
+    ///     (i64.sub (local.get 0) (local.get 1))))"#)?;
+    /// let sub = Instance::new(&module, &Imports::none())?.dyn_func("sub")?;
+    /// let mut results = [Value::I64(0)];
+    /// sub.call_into(&[Value::I64(44), Value::I64(2)], &mut results)?;
+    /// assert_eq!(results, [Value::I64(42)]);
+    /// # Ok::<(), wasm_mini::Error>(())
+    /// ```
+    pub fn call_into(&self, arguments: &[Value], results: &mut [Value]) -> Result<(), Error> {
+        let (params, returned) = (self.ty.params(), self.ty.results());
+        if arguments.len() != params.len() || results.len() != returned.len() {
+            return Err(self.misfit(arguments, Some(results.len())));
+        }
+        let (mut ints, mut floats) = ([0; MAX_DIRECT_INTS], [0.0; MAX_DIRECT_FLOATS]);
+        let mut slots = Slots::params();
+        let mut direct = returned.len() <= 1;
+        for (argument, ty) in arguments.iter().zip(params) {
+            if argument.ty() != *ty {
+                return Err(self.misfit(arguments, None));
+            }
             if let Value::FuncRef(Some(func)) = argument {
                 self.instance.0.link(&func.instance.0);
             }
+            let raw = argument.to_raw();
+            match slots.next(*ty) {
+                Slot::Int(number) => ints[number] = raw as u64,
+                Slot::Float(number) => floats[number] = f64::from_bits(raw as u64),
+                Slot::Memory(_) => direct = false,
+            }
+            direct &= *ty != ValType::V128;
         }
-        let raw = arguments.iter().map(|value| (value.ty(), value.to_raw()));
-        let mut results = Results::new(&self.signature);
-        let Func { instance, function, signature, .. } = self;
-        // SAFETY: the arguments have just been seen to fit the signature, and references among them
-        // are to functions of the instance's group.
-        if !unsafe { call_raw(instance, *function, signature, raw, &mut results) } {
-            return Err(Error::Trap(trap::take(&instance.0.thread, &instance.0)));
+        let class = match returned {
+            [ValType::V128] => return self.call_file(arguments, results),
+            [ty] if !ty.is_vector_class() => ResultClass::Int,
+            _ => ResultClass::FloatOrNone,
+        };
+        if !direct {
+            return self.call_file(arguments, results);
         }
-        let mut values = Vec::with_capacity(signature.results.len());
-        for (ty, location) in self.ty.results().iter().zip(&signature.results) {
+        // SAFETY: the arguments have just been seen to fit the signature, and to travel in registers
+        // as the one result does; references among them are to functions of the instance's group.
+        let raw = unsafe { call_direct(self.function(), &ints, &floats, class) };
+        let Some(raw) = raw else { return Err(Error::Trap(self.take_trap())) };
+        if let ([ty], [result]) = (returned, results) {
             // SAFETY: references that come out of a guest are to functions of its group.
-            values.push(unsafe { Value::from_raw(*ty, results.get(*ty, *location)) });
+            *result = unsafe { Value::from_raw(*ty, u128::from(raw)) };
         }
-        Ok(values)
+        Ok(())
     }
 
-    fn check(&self, arguments: &[Value]) -> Result<(), ArgumentError> {
-        let params = self.ty.params();
-        if arguments.len() != params.len() {
-            return Err(misfit(format!(
+    /// The call for signatures with values in memory, with vectors, or with several results.
+    ///
+    /// The arguments have been seen to fit.
+    #[inline(never)]
+    fn call_file(&self, arguments: &[Value], results: &mut [Value]) -> Result<(), Error> {
+        let memory = InMemory::of(self.ty.params(), self.ty.results());
+        let (mut few, mut many) = ([0; FEW_WORDS], Vec::new());
+        let words = match few.get_mut(..memory.words()) {
+            Some(words) => words,
+            None => {
+                many.resize(memory.words(), 0);
+                &mut many
+            }
+        };
+        let raw = arguments.iter().map(|value| (value.ty(), value.to_raw()));
+        let mut call = FileCall::new(words, memory, raw);
+        // SAFETY: the arguments fit the signature, and references among them are to functions of the
+        // instance's group; `self` keeps that alive.
+        if !unsafe { call.enter(self.function()) } {
+            return Err(Error::Trap(self.take_trap()));
+        }
+        let mut raw = call.results();
+        for (ty, result) in self.ty.results().iter().zip(results) {
+            // SAFETY: references that come out of a guest are to functions of its group.
+            *result = unsafe { Value::from_raw(*ty, raw(*ty)) };
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn take_trap(&self) -> Trap {
+        trap::take(&self.instance.0.thread, &self.instance.0)
+    }
+
+    /// Why a call does not fit the signature. `room` is how many results there is room for.
+    #[cold]
+    fn misfit(&self, arguments: &[Value], room: Option<usize>) -> Error {
+        let (params, results) = (self.ty.params(), self.ty.results());
+        let wrong = arguments.iter().zip(params).position(|(value, ty)| value.ty() != *ty);
+        let message = if arguments.len() != params.len() {
+            format!(
                 "{} arguments were given to a function of signature {}, which takes {}",
                 arguments.len(),
                 self.ty,
                 params.len()
-            )));
-        }
-        match arguments.iter().zip(params).position(|(value, ty)| value.ty() != *ty) {
-            None => Ok(()),
-            Some(i) => Err(misfit(format!(
+            )
+        } else if let Some(i) = wrong {
+            format!(
                 "argument {} is of type {}, but the parameter is of type {} in {}",
                 i + 1,
                 arguments[i].ty(),
                 params[i],
                 self.ty
-            ))),
-        }
+            )
+        } else {
+            format!(
+                "there is room for {} results of a function of signature {}, which returns {}",
+                room.unwrap_or(0),
+                self.ty,
+                results.len()
+            )
+        };
+        Error::Arguments(ArgumentError { message })
     }
+}
+
+/// Calls code whose arguments and result travel in registers; returns the result's bits, or `None`
+/// after a trap.
+///
+/// The entry is that for six integers, and all registers are loaded: what a signature does not use
+/// may hold anything.
+///
+/// # Safety
+///
+/// The arguments are of the function's signature, whose result is of that class and no vector; the
+/// function's instance is alive and of this thread.
+unsafe fn call_direct(
+    function: VmFunction,
+    ints: &[u64; MAX_DIRECT_INTS],
+    floats: &[f64; MAX_DIRECT_FLOATS],
+    class: ResultClass,
+) -> Option<u64> {
+    type Entry<R> = unsafe extern "sysv64" fn(
+        u64, u64, u64, u64, u64, u64,
+        *mut VmContext, *const u8,
+        f64, f64, f64, f64, f64, f64, f64, f64,
+    ) -> Returned<R>;
+    let entry = trampolines::direct(MAX_DIRECT_INTS, class);
+    let ([a, b, c, d, e, f], [g, h, i, j, k, l, m, n]) = (*ints, *floats);
+    let (vmctx, code) = (function.vmctx, function.code);
+    // SAFETY: that entry's convention is that of the types given here: in System V's, the classes of
+    // registers are counted apart, so that the context and the code follow the integers, wherever
+    // they stand among the parameters. The caller vouches for the rest.
+    let (result, status) = unsafe {
+        match class {
+            ResultClass::Int => {
+                let entry = std::mem::transmute::<*const u8, Entry<u64>>(entry);
+                let returned = entry(a, b, c, d, e, f, vmctx, code, g, h, i, j, k, l, m, n);
+                (returned.result, returned.status)
+            }
+            ResultClass::FloatOrNone => {
+                let entry = std::mem::transmute::<*const u8, Entry<f64>>(entry);
+                let returned = entry(a, b, c, d, e, f, vmctx, code, g, h, i, j, k, l, m, n);
+                (returned.result.to_bits(), returned.status)
+            }
+        }
+    };
+    (status == 0).then_some(result)
 }
 
 impl fmt::Debug for Func {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Func({})", self.ty)
     }
-}
-
-fn misfit(message: String) -> ArgumentError {
-    ArgumentError { message }
-}
-
-/// The results of a call, wherever the convention left them.
-pub(super) struct Results {
-    file: RegisterFile,
-    area: Vec<u64>,
-}
-
-impl Results {
-    /// The result at that location.
-    pub fn get(&self, ty: ValType, location: Location) -> u128 {
-        match location {
-            Location::Gpr(gpr) => u128::from(self.file.int_result(gpr)),
-            Location::Xmm(xmm) => self.file.float_result(xmm),
-            Location::Memory(offset) => {
-                let at = offset as usize / 8;
-                let high = if ty == ValType::V128 { self.area[at + 1] } else { 0 };
-                u128::from(self.area[at]) | u128::from(high) << 64
-            }
-        }
-    }
-}
-
-impl Results {
-    /// Room for the results of one call.
-    pub fn new(signature: &Signature) -> Results {
-        let area = vec![0; signature.return_area_bytes as usize / 8];
-        Results { file: RegisterFile::default(), area }
-    }
-}
-
-/// Calls code with these arguments, as they lie in registers; returns whether it came to its end.
-///
-/// # Safety
-///
-/// `function` belongs to the instance or to one that it is linked with, `signature` is its
-/// signature, which `results` is for, and there is an argument of the right type for each parameter.
-pub(super) unsafe fn call_raw(
-    instance: &Instance,
-    function: VmFunction,
-    signature: &Signature,
-    arguments: impl Iterator<Item = (ValType, u128)>,
-    results: &mut Results,
-) -> bool {
-    let mut stack = vec![0u64; signature.stack_bytes as usize / 8];
-    let file = &mut results.file;
-    let mut place = |location: Location, ty: ValType, raw: u128| match location {
-        Location::Gpr(gpr) => file.set_int_argument(gpr, raw as u64),
-        Location::Xmm(xmm) => file.set_float_argument(xmm, raw),
-        Location::Memory(offset) => {
-            let at = offset as usize / 8;
-            stack[at] = raw as u64;
-            if ty == ValType::V128 {
-                stack[at + 1] = (raw >> 64) as u64;
-            }
-        }
-    };
-    for (location, (ty, raw)) in signature.params.iter().zip(arguments) {
-        place(*location, ty, raw);
-    }
-    if let Some(location) = signature.return_area {
-        place(location, ValType::I64, results.area.as_mut_ptr() as u128);
-    }
-    file.stack = stack.as_ptr();
-    file.stack_words = stack.len();
-    // The instance is the callee's or linked with it: either way it stays alive during the call.
-    let _alive = instance;
-    // SAFETY: the caller vouches for function and arguments; the file, the stack words and the
-    // return area live until the call is over; the context is on its thread, which it cannot leave.
-    let status = unsafe { trampolines::indirect()(file, function.vmctx, function.code) };
-    status == 0
 }

@@ -15,14 +15,15 @@ use super::externs::Extern;
 use super::group::Handle;
 use super::instance::{Inner, Instance};
 use super::thread::Failure;
+use super::registers::{HostCall, InMemory};
 use super::typed::{
     Returned, WasmResults, WasmTy, count_ints, each_arity, is_direct, result_class,
 };
 use super::value::Value;
 use super::{trampolines, trap};
-use crate::compile::abi::{HostContext, Location, Signature};
+use crate::compile::abi::HostContext;
 use crate::compile::trampoline::RegisterFile;
-use crate::module::{FuncType, ValType};
+use crate::module::FuncType;
 
 /// The instance that called a host function.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ pub struct HostFunc {
     pub(super) shim: usize,
     /// Whether the shim takes its arguments in registers.
     direct: bool,
-    /// What the shim gets: the closure, or the closure and its signature.
+    /// What the shim gets: the closure, or what is known of one of dynamic signature.
     closure: Box<dyn Any>,
 }
 
@@ -82,8 +83,8 @@ impl HostFunc {
 
     /// A function whose signature is known only at run time.
     pub(super) fn dynamic(ty: FuncType, function: impl DynFn) -> HostFunc {
-        let dynamic =
-            Dynamic { signature: Signature::of(&ty), ty: ty.clone(), function: Box::new(function) };
+        let memory = InMemory::of(ty.params(), ty.results());
+        let dynamic = Dynamic { memory, ty: ty.clone(), function: Box::new(function) };
         let shim = dynamic_shim as *const () as usize;
         HostFunc { ty, shim, direct: false, closure: Box::new(dynamic) }
     }
@@ -101,7 +102,7 @@ impl<F> DynFn for F where F: Fn(&mut Caller<'_>, &[Value]) -> Result<Vec<Value>,
 
 /// What the shim of a function of dynamic signature gets.
 struct Dynamic {
-    signature: Signature,
+    memory: InMemory,
     ty: FuncType,
     function: Box<dyn DynFn>,
 }
@@ -139,10 +140,10 @@ unsafe extern "sysv64" fn dynamic_shim(file: *mut RegisterFile, context: *mut Ho
     unsafe {
         let dynamic = &*(*context).function.cast::<Dynamic>();
         let done = guard(context, |caller| {
-            let params = dynamic.signature.params.iter().zip(dynamic.ty.params());
-            let arguments: Vec<Value> = params
-                .map(|(location, ty)| Value::from_raw(*ty, argument(file, *location)))
-                .collect();
+            let mut call = HostCall::new(file);
+            let params = dynamic.ty.params().iter();
+            let arguments: Vec<Value> =
+                params.map(|ty| Value::from_raw(*ty, call.next(*ty))).collect();
             let results = (dynamic.function)(caller, &arguments)?;
             if !results.iter().map(Value::ty).eq(dynamic.ty.results().iter().copied()) {
                 let types: Vec<_> = results.iter().map(Value::ty).collect();
@@ -155,63 +156,11 @@ unsafe extern "sysv64" fn dynamic_shim(file: *mut RegisterFile, context: *mut Ho
                     caller.instance.0.link(&func.instance.0);
                 }
             }
-            let raw = results.iter().map(|result| (result.ty(), result.to_raw()));
-            return_results(file, &dynamic.signature, raw);
+            let mut place = call.results(dynamic.memory);
+            results.iter().for_each(|result| place(result.ty(), result.to_raw()));
             Ok(())
         });
         u64::from(done.is_none())
-    }
-}
-
-/// The argument at that location.
-///
-/// # Safety
-///
-/// The file is one that the crossing filled, and the location is one of the signature.
-unsafe fn argument(file: *const RegisterFile, location: Location) -> u128 {
-    // SAFETY: the caller vouches for the file; stack arguments are as many as the signature says.
-    unsafe {
-        match location {
-            Location::Gpr(gpr) => u128::from((*file).int_argument(gpr)),
-            Location::Xmm(xmm) => (*file).float_argument(xmm),
-            Location::Memory(offset) => {
-                let word = (*file).stack.byte_add(offset as usize);
-                // A vector has two words; of everything else the second is ignored. There is one,
-                // for stack arguments come in pairs and the saved registers lie behind them.
-                u128::from(*word) | u128::from(*word.add(1)) << 64
-            }
-        }
-    }
-}
-
-/// Leaves the results where the crossing takes them from, and tells it what to pop.
-///
-/// # Safety
-///
-/// As for [`argument`]; there is a result of the right type for each of the signature's.
-unsafe fn return_results(
-    file: *mut RegisterFile,
-    signature: &Signature,
-    results: impl Iterator<Item = (ValType, u128)>,
-) {
-    // SAFETY: the caller vouches for the file; the return area is as large as the signature says.
-    unsafe {
-        let area = signature.return_area.map(|location| argument(file, location) as u64);
-        for (location, (ty, raw)) in signature.results.iter().zip(results) {
-            match location {
-                Location::Gpr(gpr) => (*file).set_int_result(*gpr, raw as u64),
-                Location::Xmm(xmm) => (*file).set_float_result(*xmm, raw),
-                Location::Memory(offset) => {
-                    let area = area.expect("results in memory have an area") as *mut u64;
-                    let place = area.byte_add(*offset as usize);
-                    place.write(raw as u64);
-                    if ty == ValType::V128 {
-                        place.add(1).write((raw >> 64) as u64);
-                    }
-                }
-            }
-        }
-        (*file).stack_words = signature.stack_bytes as usize / 8;
     }
 }
 
@@ -249,13 +198,6 @@ pub trait IntoHostFunc<Kind> {
 #[derive(Debug)]
 pub struct WithCaller;
 
-/// What the shim of a function of static signature gets.
-struct Static<F> {
-    function: F,
-    /// For the indirect crossing.
-    signature: Signature,
-}
-
 macro_rules! host_func {
     ($($param:ident)*) => {
         host_func!(@impl (fn($($param),*)), [] $($param)*);
@@ -280,9 +222,9 @@ macro_rules! host_func {
                 {
                     // SAFETY: the crossing passes the context whose function this shim is for.
                     let results = unsafe {
-                        let function = &*(*context).function.cast::<Static<Closure>>();
+                        let function = &*(*context).function.cast::<Closure>();
                         guard(context, |caller| {
-                            host_func!(@call function.function, caller, [$($caller)?] $($param)*)
+                            host_func!(@call function, caller, [$($caller)?] $($param)*)
                                 .into_host_result()
                         })
                     };
@@ -305,20 +247,19 @@ macro_rules! host_func {
                 {
                     // SAFETY: as for `direct`; the file is the crossing's.
                     unsafe {
-                        let function = &*(*context).function.cast::<Static<Closure>>();
-                        let mut locations = function.signature.params.iter();
-                        $(let $param = $param::from_raw(match locations.next() {
-                            Some(location) => argument(file, *location) as u64,
-                            None => 0,
-                        });)*
+                        let function = &*(*context).function.cast::<Closure>();
+                        let mut call = HostCall::new(file);
+                        $(let $param = $param::from_raw(call.next($param::TYPE) as u64);)*
                         let results = guard(context, |caller| {
-                            host_func!(@call function.function, caller, [$($caller)?] $($param)*)
+                            host_func!(@call function, caller, [$($caller)?] $($param)*)
                                 .into_host_result()
                         });
                         let Some(results) = results else { return 1 };
-                        let raw = results.to_raw().into_iter().map(u128::from);
-                        let raw = Output::Results::TYPES.iter().copied().zip(raw);
-                        return_results(file, &function.signature, raw);
+                        let memory = const {
+                            InMemory::of(&[$($param::TYPE),*], Output::Results::TYPES)
+                        };
+                        let mut place = call.results(memory);
+                        results.each_raw(|ty, raw| place(ty, u128::from(raw)));
                         0
                     }
                 }
@@ -330,9 +271,7 @@ macro_rules! host_func {
                 } else {
                     indirect::<Closure, $($param,)* Output> as *const () as usize
                 };
-                let signature = Signature::of(&ty);
-                let closure = Box::new(Static { function: self, signature });
-                HostFunc { ty, shim, direct: in_registers, closure }
+                HostFunc { ty, shim, direct: in_registers, closure: Box::new(self) }
             }
         }
     };

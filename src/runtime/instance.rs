@@ -21,6 +21,7 @@ use super::module::Module;
 use super::places::{MemoryOf, TableOf};
 use super::table::{RawRef, Table as Elements};
 use super::thread::Thread;
+use super::trap::LastTrap;
 use super::typed::{TypedFunc, WasmFn};
 use super::{signals, trampolines, trap};
 use crate::compile::abi::{
@@ -58,6 +59,8 @@ pub(super) struct Inner {
     /// Segments that have been dropped, or used up by instantiation.
     dropped_data: RefCell<Box<[bool]>>,
     dropped_elements: RefCell<Box<[bool]>>,
+    /// What ended a call of this instance last, as it may end the next.
+    pub last_trap: RefCell<Option<LastTrap>>,
 }
 
 /// The memory that compiled code reaches through r15: a [`VmContext`] and what follows it.
@@ -277,11 +280,8 @@ impl Instance {
 
     /// A function that may be referred to: exported, in a segment, or the start function.
     fn function(&self, function: u32) -> Func {
-        let func_ref = self.0.func_ref(function);
-        // SAFETY: the reference is one of this instance, which the handle keeps alive.
-        let VmFuncRef { function: code, .. } = unsafe { *func_ref };
         let ty = self.0.module.0.info.function_type(function).clone();
-        Func::new(self.clone(), code, func_ref, ty)
+        Func::new(self.clone(), self.0.func_ref(function), ty)
     }
 }
 
@@ -340,6 +340,7 @@ impl Inner {
             _host_functions: host_functions,
             dropped_data: RefCell::new(vec![false; info.data.len()].into()),
             dropped_elements: RefCell::new(vec![false; info.elements.len()].into()),
+            last_trap: RefCell::new(None),
             module: module.clone(),
             thread,
         }))
@@ -385,7 +386,7 @@ impl Inner {
                         let context = contexts.next().expect("one context per host function");
                         VmFunction { code: host.crossing(), vmctx: context.get().cast() }
                     }
-                    Definition::Extern(Extern::Func(func)) => func.function,
+                    Definition::Extern(Extern::Func(func)) => func.function(),
                     Definition::Extern(Extern::Memory(memory)) => {
                         let place = memory.instance.0.vm_memory(memory.index);
                         self.bind(layout.memory(memories), place);

@@ -20,6 +20,7 @@ mod module;
 mod places;
 mod pool;
 mod regions;
+mod registers;
 mod signals;
 mod table;
 mod thread;

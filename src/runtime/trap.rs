@@ -4,9 +4,37 @@
 use super::code_map::CodeMap;
 use super::group::Handle;
 use super::regions;
-use super::thread::{Failure, Thread};
+use super::thread::{Failure, Thread, TrapRecord};
 use crate::compile::abi::VmContext;
 use crate::error::{Frame, Trap, TrapCode};
+
+/// A trap of an instance's group that may come again: a guest that refuses its arguments does so in
+/// the same place each time, and telling where that is takes longer than the call.
+///
+/// Program counters mean the same as long as the group lives, for no member leaves it before.
+pub(super) struct LastTrap {
+    pcs: [usize; LAST_PCS],
+    trap: Trap,
+}
+
+/// The most activations of a trap that is kept.
+const LAST_PCS: usize = 4;
+
+impl LastTrap {
+    /// What to keep of a trap, if it is one to keep.
+    fn of(record: &TrapRecord, trap: &Trap) -> Option<LastTrap> {
+        let mut pcs = [0; LAST_PCS];
+        pcs.get_mut(..record.pcs().len())?.copy_from_slice(record.pcs());
+        Some(LastTrap { pcs, trap: trap.clone() })
+    }
+
+    fn is(&self, record: &TrapRecord) -> bool {
+        let pcs = record.pcs();
+        let (kept, rest) = self.pcs.split_at(pcs.len().min(LAST_PCS));
+        // No activation is at address 0.
+        kept == pcs && rest.first().is_none_or(|pc| *pc == 0) && self.trap.code() == record.code
+    }
+}
 
 /// Notes a trap and the activations that lead to it. Async-signal-safe.
 ///
@@ -104,6 +132,12 @@ pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
     }
     // SAFETY: the guest has ended, so nobody writes the record.
     let record = unsafe { &*thread.trap() };
+    if failure.is_none()
+        && let Some(last) = &*instance.last_trap.borrow()
+        && last.is(record)
+    {
+        return last.trap.clone();
+    }
     let mut frames = Vec::with_capacity(record.pcs().len());
     for (i, pc) in record.pcs().iter().enumerate() {
         let frame = instance.find_member(|member| {
@@ -124,6 +158,10 @@ pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
     }
     match failure {
         Some(Failure::Error(error)) => Trap::from_host(error, frames, record.cut),
-        _ => Trap::new(record.code, frames, record.cut),
+        _ => {
+            let trap = Trap::new(record.code, frames, record.cut);
+            *instance.last_trap.borrow_mut() = LastTrap::of(record, &trap);
+            trap
+        }
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::func::{Results, call_raw};
 use super::instance::Instance;
+use super::registers::{FileCall, InMemory};
 use super::{trampolines, trap};
-use crate::compile::abi::{Signature, VmContext, VmFuncRef, VmFunction};
+use crate::compile::abi::{VmContext, VmFuncRef, VmFunction};
 use crate::compile::trampoline::{MAX_DIRECT_FLOATS, MAX_DIRECT_INTS, ResultClass};
 use crate::error::Trap;
 use crate::module::{FuncType, ValType};
@@ -63,10 +63,12 @@ pub trait WasmResults: Sealed + Sized + 'static {
     fn from_direct(direct: Self::Direct) -> Self;
     #[doc(hidden)]
     fn into_direct(self) -> Self::Direct;
+    /// From the bits of each result, which `next` returns in their order.
     #[doc(hidden)]
-    fn from_raw(raw: impl FnMut(usize) -> u64) -> Self;
+    fn from_raw(next: impl FnMut(ValType) -> u64) -> Self;
+    /// Passes on the bits of each result, in their order.
     #[doc(hidden)]
-    fn to_raw(self) -> Vec<u64>;
+    fn each_raw(self, place: impl FnMut(ValType, u64));
 }
 
 impl Sealed for () {}
@@ -75,10 +77,8 @@ impl WasmResults for () {
     type Direct = ();
     fn from_direct((): ()) {}
     fn into_direct(self) {}
-    fn from_raw(_: impl FnMut(usize) -> u64) {}
-    fn to_raw(self) -> Vec<u64> {
-        Vec::new()
-    }
+    fn from_raw(_: impl FnMut(ValType) -> u64) {}
+    fn each_raw(self, _: impl FnMut(ValType, u64)) {}
 }
 
 impl<T: WasmTy> WasmResults for T {
@@ -90,11 +90,11 @@ impl<T: WasmTy> WasmResults for T {
     fn into_direct(self) -> T {
         self
     }
-    fn from_raw(mut raw: impl FnMut(usize) -> u64) -> T {
-        <T as WasmTy>::from_raw(raw(0))
+    fn from_raw(mut next: impl FnMut(ValType) -> u64) -> T {
+        <T as WasmTy>::from_raw(next(T::TYPE))
     }
-    fn to_raw(self) -> Vec<u64> {
-        vec![WasmTy::to_raw(self)]
+    fn each_raw(self, mut place: impl FnMut(ValType, u64)) {
+        place(T::TYPE, self.to_raw());
     }
 }
 
@@ -184,16 +184,19 @@ impl<F: WasmFn> TypedFunc<F> {
     }
 
     /// The call for signatures without a direct entry.
-    fn call_indirect(&self, raw: &[u64]) -> Result<(Signature, Results), Trap> {
-        let ty = FuncType::new(F::PARAMS.iter().copied(), F::RESULTS.iter().copied());
-        let signature = Signature::of(&ty);
-        let raw = raw.iter().map(|raw| u128::from(*raw));
-        let arguments = F::PARAMS.iter().copied().zip(raw);
-        let mut results = Results::new(&signature);
+    fn call_indirect<R: WasmResults>(&self, arguments: &[u64]) -> Result<R, Trap> {
+        /// The stack arguments of twelve integers and a return area's address, and the return area
+        /// of twelve results of one class.
+        const MOST: usize = 8 + 4;
+        let memory = const { InMemory::of(F::PARAMS, F::RESULTS) };
+        let mut words = [0; MOST];
+        let arguments = F::PARAMS.iter().zip(arguments).map(|(ty, raw)| (*ty, u128::from(*raw)));
+        let mut call = FileCall::new(&mut words[..memory.words()], memory, arguments);
         // SAFETY: the function's signature is `F`, and the caller passes an argument for each of
-        // its parameters.
-        if unsafe { call_raw(&self.instance, self.function, &signature, arguments, &mut results) } {
-            Ok((signature, results))
+        // its parameters; `self` keeps the instance alive.
+        if unsafe { call.enter(self.function) } {
+            let mut results = call.results();
+            Ok(R::from_raw(|ty| results(ty) as u64))
         } else {
             Err(self.take_trap())
         }
@@ -224,7 +227,16 @@ macro_rules! wasm_fn {
 
             #[allow(non_snake_case)]
             fn into_closure(func: TypedFunc<Self>) -> Self::Closure {
-                Box::new(move |$($param),*| func.call($($param),*))
+                // What `call` looks up each time is decided here once.
+                if const { !is_direct(&[$($param::TYPE),*], R::TYPES) } {
+                    Box::new(move |$($param),*| func.call($($param),*))
+                } else if func.entry.is_null() {
+                    // SAFETY: as in `call`.
+                    Box::new(move |$($param),*| Ok(unsafe { func.call_plain($($param),*) }))
+                } else {
+                    // SAFETY: as in `call`.
+                    Box::new(move |$($param),*| unsafe { func.call_entered($($param),*) })
+                }
             }
         }
 
@@ -241,38 +253,55 @@ macro_rules! wasm_fn {
             #[inline]
             #[allow(non_snake_case, clippy::too_many_arguments)]
             pub fn call(&self, $($param: $param),*) -> Result<R, Trap> {
-                if const { is_direct(&[$($param::TYPE),*], R::TYPES) } {
-                    if self.entry.is_null() {
-                        type Plain<$($param,)* Direct> =
-                            unsafe extern "sysv64" fn($($param),*) -> Direct;
-                        // SAFETY: there is no entry because the function cannot trap, calls nobody
-                        // and reads no context; without stack arguments and with one result at most,
-                        // its convention is that of the type given here. `self` keeps its code alive.
-                        let result = unsafe {
-                            let code = self.function.code;
-                            let plain = std::mem::transmute::<*const u8, Plain<$($param,)* R::Direct>>(code);
-                            plain($($param),*)
-                        };
-                        return Ok(R::from_direct(result));
-                    }
-                    type Entry<$($param,)* Direct> =
-                        unsafe extern "sysv64" fn($($param,)* *mut VmContext, *const u8) -> Returned<Direct>;
-                    // SAFETY: `TypedFunc::new` chose the entry for just this signature, which
-                    // `typed_func` compared with the function's; the entry's own convention is that
-                    // of the type given here. The instance, which `self` keeps alive, owns the
-                    // context and the code, and is on its thread.
-                    let returned = unsafe {
-                        let entry = std::mem::transmute::<*const u8, Entry<$($param,)* R::Direct>>(self.entry);
-                        entry($($param,)* self.function.vmctx, self.function.code)
-                    };
-                    if returned.status == 0 {
-                        Ok(R::from_direct(returned.result))
-                    } else {
-                        Err(self.take_trap())
-                    }
+                if const { !is_direct(&[$($param::TYPE),*], R::TYPES) } {
+                    self.call_indirect(&[$($param.to_raw()),*])
+                } else if self.entry.is_null() {
+                    // SAFETY: with a signature that could have an entry, there is none because the
+                    // function needs none.
+                    Ok(unsafe { self.call_plain($($param),*) })
                 } else {
-                    let (signature, results) = self.call_indirect(&[$($param.to_raw()),*])?;
-                    Ok(R::from_raw(|i| results.get(R::TYPES[i], signature.results[i]) as u64))
+                    // SAFETY: the entry is that of the signature.
+                    unsafe { self.call_entered($($param),*) }
+                }
+            }
+
+            /// # Safety
+            ///
+            /// The function can be called as it is.
+            #[inline(always)]
+            #[allow(non_snake_case, clippy::too_many_arguments)]
+            unsafe fn call_plain(&self, $($param: $param),*) -> R {
+                type Plain<$($param,)* Direct> = unsafe extern "sysv64" fn($($param),*) -> Direct;
+                // SAFETY: the function cannot trap, calls nobody and reads no context; without stack
+                // arguments and with one result at most, its convention is that of the type given
+                // here. `self` keeps its code alive.
+                R::from_direct(unsafe {
+                    let code = self.function.code;
+                    let plain = std::mem::transmute::<*const u8, Plain<$($param,)* R::Direct>>(code);
+                    plain($($param),*)
+                })
+            }
+
+            /// # Safety
+            ///
+            /// There is an entry.
+            #[inline(always)]
+            #[allow(non_snake_case, clippy::too_many_arguments)]
+            unsafe fn call_entered(&self, $($param: $param),*) -> Result<R, Trap> {
+                type Entry<$($param,)* Direct> =
+                    unsafe extern "sysv64" fn($($param,)* *mut VmContext, *const u8) -> Returned<Direct>;
+                // SAFETY: `TypedFunc::new` chose the entry for just this signature, which
+                // `typed_func` compared with the function's; the entry's own convention is that
+                // of the type given here. The instance, which `self` keeps alive, owns the
+                // context and the code, and is on its thread.
+                let returned = unsafe {
+                    let entry = std::mem::transmute::<*const u8, Entry<$($param,)* R::Direct>>(self.entry);
+                    entry($($param,)* self.function.vmctx, self.function.code)
+                };
+                if returned.status == 0 {
+                    Ok(R::from_direct(returned.result))
+                } else {
+                    Err(self.take_trap())
                 }
             }
         }
@@ -292,14 +321,13 @@ macro_rules! wasm_results {
             fn into_direct(self) {
                 unreachable!("several results never go to a direct crossing")
             }
-            #[allow(non_snake_case)]
-            fn to_raw(self) -> Vec<u64> {
-                let ($($result,)*) = self;
-                vec![$(WasmTy::to_raw($result)),*]
+            fn from_raw(mut next: impl FnMut(ValType) -> u64) -> Self {
+                ($(<$result as WasmTy>::from_raw(next($result::TYPE)),)*)
             }
-            fn from_raw(mut raw: impl FnMut(usize) -> u64) -> Self {
-                let mut next = 0..;
-                ($(<$result as WasmTy>::from_raw(raw(next.next().unwrap_or(0))),)*)
+            #[allow(non_snake_case)]
+            fn each_raw(self, mut place: impl FnMut(ValType, u64)) {
+                let ($($result,)*) = self;
+                $(place($result::TYPE, $result.to_raw());)*
             }
         }
     };
