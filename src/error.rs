@@ -466,6 +466,97 @@ impl fmt::Display for ArgumentError {
 
 impl std::error::Error for ArgumentError {}
 
+/// A batch of calls did not come to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BatchError {
+    /// A column is not as long as the results. Nothing was called.
+    Length {
+        /// Which column, counted from 0.
+        column: usize,
+        /// How long it is.
+        len: usize,
+        /// How long the results are.
+        rows: usize,
+    },
+    /// The guest trapped.
+    Trap {
+        /// In which row, counted from 0. All before it are done, none behind it was begun.
+        row: usize,
+        /// Why, and where in the guest.
+        trap: Trap,
+    },
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BatchError::Length { column, len, rows } => {
+                write!(
+                    f,
+                    "column {column} has {len} rows, but there is room for {rows} results: "
+                )?;
+                f.write_str("all columns and the results must be equally long")
+            }
+            BatchError::Trap { row, trap } => write!(f, "in row {row}: {trap}"),
+        }
+    }
+}
+
+impl std::error::Error for BatchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BatchError::Length { .. } => None,
+            BatchError::Trap { trap, .. } => Some(trap),
+        }
+    }
+}
+
+/// Why a function cannot be a bare function pointer: it is not plain. Each is what was found first.
+///
+/// A function may be plain in one tier and not in the other, where one of them sees that an operator
+/// cannot trap, or needs no frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotPlain {
+    /// It calls functions, or an operator of it calls the runtime.
+    Calls,
+    /// It has a loop, so that it may run for long.
+    Loops,
+    /// It may trap.
+    Traps,
+    /// It uses its instance: a memory, a table, a global, or a reference to a function.
+    Instance,
+    /// It is large, or has many locals.
+    Large,
+    /// Its parameters do not all travel in registers: at most six integers and eight floats do.
+    Signature,
+    /// It is hand-written machine code, of which nothing is known.
+    MachineCode,
+    /// It is a function of the host.
+    Host,
+}
+
+impl fmt::Display for NotPlain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self {
+            NotPlain::Calls => "it calls functions or the runtime",
+            NotPlain::Loops => "it has a loop",
+            NotPlain::Traps => "it may trap",
+            NotPlain::Instance => {
+                "it uses a memory, a table, a global or a reference to a function"
+            }
+            NotPlain::Large => "it is too large",
+            NotPlain::Signature => "its parameters do not all travel in registers",
+            NotPlain::MachineCode => "it is hand-written machine code",
+            NotPlain::Host => "it is a function of the host",
+        };
+        write!(f, "the function cannot be a bare function pointer, because {why}: call it as it is")
+    }
+}
+
+impl std::error::Error for NotPlain {}
+
 /// Any error of this crate, for callers that pass them all on with `?`.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -480,6 +571,10 @@ pub enum Error {
     Arguments(ArgumentError),
     /// The guest trapped.
     Trap(Trap),
+    /// A batch of calls did not come to its end.
+    Batch(BatchError),
+    /// A function cannot be a bare function pointer.
+    NotPlain(NotPlain),
 }
 
 macro_rules! error_from {
@@ -509,5 +604,7 @@ error_from!(
     Link(LinkError),
     Export(ExportError),
     Arguments(ArgumentError),
-    Trap(Trap)
+    Trap(Trap),
+    Batch(BatchError),
+    NotPlain(NotPlain)
 );

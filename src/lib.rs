@@ -19,7 +19,8 @@
 //!   so: no call takes a lock, a store parameter or a lifetime.
 //! - [`Instance::func`] checks a signature once and returns a closure; [`Instance::typed_func`]
 //!   returns a [`TypedFunc`], free of the closure's indirect call; [`Instance::dyn_func`] is for
-//!   signatures that are known only at run time.
+//!   signatures that are known only at run time; [`Instance::batch_func`] returns a [`BatchFunc`],
+//!   which calls a function for each row of some columns.
 //! - A guest can do nothing to its host but return a value or a [`Trap`].
 //! - An [`Engine`] holds policy: above all the [`Tier`], which is the compiler. Most programs use the
 //!   shared one without noticing.
@@ -58,12 +59,15 @@ pub mod wast;
 pub use compile::Tier;
 #[cfg(feature = "listing")]
 pub use compile::listing;
-pub use error::{ArgumentError, Error, ExportError, Frame, LinkError, LoadError, Trap, TrapCode};
+pub use error::{
+    ArgumentError, BatchError, Error, ExportError, Frame, LinkError, LoadError, NotPlain, Trap,
+    TrapCode,
+};
 pub use module::{FuncType, GlobalType, Limits, MemoryType, TableType, ValType};
 pub use runtime::{
-    AccessError, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef, Func, Global,
-    Imports, Instance, IntoHostFunc, IntoHostResult, Memory, Module, Table, Timings, TypedFunc,
-    Value, WasmFn, WasmResults, WasmTy, validate,
+    AccessError, BatchFunc, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef,
+    Func, Global, Imports, Instance, IntoHostFunc, IntoHostResult, Memory, Module, Table, Timings,
+    TypedFunc, Value, WasmFn, WasmResults, WasmTy, validate,
 };
 #[doc(hidden)]
 pub use runtime::{HostFunc, WithCaller};

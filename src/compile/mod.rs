@@ -7,6 +7,7 @@
 pub(crate) mod abi;
 #[cfg(feature = "baseline")]
 pub(crate) mod baseline;
+pub(crate) mod batch;
 #[cfg(feature = "cranelift")]
 pub(crate) mod cranelift;
 mod driver;

@@ -110,7 +110,7 @@ fn start(asm: &mut Assembler) -> u32 {
     asm.offset()
 }
 
-fn push_frame(asm: &mut Assembler) {
+pub(super) fn push_frame(asm: &mut Assembler) {
     asm.push_r(Gpr::Rbp);
     asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
     for saved in SAVED {
@@ -118,7 +118,7 @@ fn push_frame(asm: &mut Assembler) {
     }
 }
 
-fn pop_frame_and_return(asm: &mut Assembler) {
+pub(super) fn pop_frame_and_return(asm: &mut Assembler) {
     for saved in SAVED.into_iter().rev() {
         asm.pop_r(saved);
     }
@@ -128,7 +128,7 @@ fn pop_frame_and_return(asm: &mut Assembler) {
 
 /// Notes this entry as the thread's innermost. Clobbers rax; needs [`VMCTX`]. The caller emits what
 /// this returns behind its own return.
-fn enter(asm: &mut Assembler) -> Nested {
+pub(super) fn enter(asm: &mut Assembler) -> Nested {
     let (nested, entered) = (asm.new_label(), asm.new_label());
     let entry_sp = Mem::base(Gpr::Rax, ENTRY_SP);
     asm.mov_rm(Size::S64, Gpr::Rax, Mem::base(VMCTX, THREAD));
@@ -143,13 +143,13 @@ fn enter(asm: &mut Assembler) -> Nested {
 }
 
 /// The part of [`enter`] for entries from a host function that wasm called: out of the way.
-struct Nested {
+pub(super) struct Nested {
     nested: Label,
     entered: Label,
 }
 
 impl Nested {
-    fn emit(self, asm: &mut Assembler) {
+    pub(super) fn emit(self, asm: &mut Assembler) {
         asm.bind(self.nested);
         asm.push_m(Mem::base(Gpr::Rax, ENTRY_SP));
         asm.jmp(self.entered);
@@ -157,7 +157,7 @@ impl Nested {
 }
 
 /// Makes the entry before this one the innermost again. Clobbers r11; needs [`VMCTX`].
-fn leave(asm: &mut Assembler) {
+pub(super) fn leave(asm: &mut Assembler) {
     asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
     asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
 }

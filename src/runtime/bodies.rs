@@ -22,7 +22,7 @@ use crate::compile::{
     CallSite, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, Relocation, Tier, TrapSite,
     Worker,
 };
-use crate::error::LoadError;
+use crate::error::{LoadError, NotPlain};
 use crate::module::{Body, Facts, ModuleInfo, ValidBody, check_code, check_limit};
 
 /// The bytes of the bodies in a batch: milliseconds of each tier's work.
@@ -54,7 +54,7 @@ pub(super) struct Compiled {
     pub traps: Vec<TrapSite>,
     pub calls: Vec<CallSite>,
     /// For each of `functions`: see [`super::code_map::CodeMap`].
-    pub plain: Vec<bool>,
+    pub plain: Vec<Result<(), NotPlain>>,
     pub tiers: Vec<Option<Tier>>,
     pub foreign: Range<u32>,
 }
@@ -96,7 +96,7 @@ struct Job<'j> {
 #[derive(Default)]
 struct Part {
     code: CompiledCode,
-    plain: Vec<bool>,
+    plain: Vec<Result<(), NotPlain>>,
     tiers: Vec<Option<Tier>>,
     foreign: Range<u32>,
     timings: Option<Timings>,
@@ -242,7 +242,7 @@ impl Job<'_> {
             match self.foreign {
                 Some(foreign) if foreign.function == body.function => {
                     part.foreign = foreign.append_to(&mut part.code);
-                    part.plain.push(false);
+                    part.plain.push(Err(NotPlain::MachineCode));
                     part.tiers.push(None);
                 }
                 _ => self.compile_body(&body, worker, part)?,
@@ -263,22 +263,39 @@ impl Job<'_> {
         part: &mut Part,
     ) -> Result<(), LoadError> {
         let code = &mut part.code;
-        let sites = code.traps.len() + code.calls.len();
+        let (traps, calls) = (code.traps.len(), code.calls.len());
         let tier = worker.compile(self.engine.backend(), self.info, self.layout, body, code)?;
-        let alone = sites == code.traps.len() + code.calls.len()
-            && code.functions.last().is_some_and(|function| !function.reads_context);
+        let made = Made {
+            calls: code.calls.len() > calls,
+            traps: code.traps.len() > traps,
+            reads_context: code.functions.last().is_none_or(|function| function.reads_context),
+        };
         part.tiers.push(Some(tier));
-        part.plain.push(alone && is_plain(body, &worker.validation.facts));
+        part.plain.push(plain(body, &worker.validation.facts, made));
         Ok(())
     }
 }
 
-/// Whether a function that has no trap site and does not read its context can be called like any other
-/// function of that type: it ends soon, calls nobody, and its frame is small.
-fn is_plain(body: &ValidBody<'_>, facts: &Facts) -> bool {
+/// What a tier has made of a function.
+struct Made {
+    calls: bool,
+    traps: bool,
+    reads_context: bool,
+}
+
+/// Whether a function can be called like any other function of that type: it cannot trap, does not
+/// read its context, ends soon, calls nobody, and its frame is small.
+fn plain(body: &ValidBody<'_>, facts: &Facts, made: Made) -> Result<(), NotPlain> {
     // No more values than operators, and no slot larger than 16 bytes: a frame of some KiB at most.
     let small = body.len() <= 256 && facts.locals.len() <= 64;
-    small && !facts.makes_calls && !facts.has_loops
+    let against = [
+        (facts.makes_calls || made.calls, NotPlain::Calls),
+        (facts.has_loops, NotPlain::Loops),
+        (made.traps, NotPlain::Traps),
+        (made.reads_context, NotPlain::Instance),
+        (!small, NotPlain::Large),
+    ];
+    against.into_iter().find(|(is, _)| *is).map_or(Ok(()), |(_, why)| Err(why))
 }
 
 impl Foreign<'_> {

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::code::CodeMemory;
 use crate::compile::{CallSite, CompiledFunction, Tier, TrapSite};
+use crate::error::NotPlain;
 
 /// The published code of one module, and what its addresses stand for.
 pub(super) struct CodeMap {
@@ -16,9 +17,9 @@ pub(super) struct CodeMap {
     pub traps: Vec<TrapSite>,
     /// By offset.
     pub calls: Vec<CallSite>,
-    /// For each of `functions`, whether it can be called without an entry: it cannot trap, calls
-    /// nobody, ends soon, and does not know its instance.
-    pub plain: Vec<bool>,
+    /// For each of `functions`, whether it is plain and can be called without an entry: it cannot
+    /// trap, calls nobody, ends soon, and does not know its instance. If not, why not.
+    pub plain: Vec<Result<(), NotPlain>>,
     /// For each of `functions`, which tier compiled it, if one did.
     pub tiers: Vec<Option<Tier>>,
     /// Code that no tier compiled.
@@ -56,9 +57,10 @@ impl CodeMap {
     }
 
     /// Whether the offset lies in a function that can be called without an entry.
-    pub fn is_plain_at(&self, offset: u32) -> bool {
+    pub fn plain_at(&self, offset: u32) -> Result<(), NotPlain> {
         let after = self.functions.partition_point(|function| function.code.start <= offset);
-        after > 0 && self.plain.get(after - 1).copied().unwrap_or(false)
+        let plain = after.checked_sub(1).and_then(|at| self.plain.get(at));
+        plain.copied().unwrap_or(Err(NotPlain::Host))
     }
 
     /// Whether the offset lies in code that no tier compiled.

@@ -256,9 +256,22 @@ unsafe fn call_direct(
     class: ResultClass,
 ) -> Option<u64> {
     type Entry<R> = unsafe extern "sysv64" fn(
-        u64, u64, u64, u64, u64, u64,
-        *mut VmContext, *const u8,
-        f64, f64, f64, f64, f64, f64, f64, f64,
+        u64,
+        u64,
+        u64,
+        u64,
+        u64,
+        u64,
+        *mut VmContext,
+        *const u8,
+        f64,
+        f64,
+        f64,
+        f64,
+        f64,
+        f64,
+        f64,
+        f64,
     ) -> Returned<R>;
     let entry = trampolines::direct(MAX_DIRECT_INTS, class);
     let ([a, b, c, d, e, f], [g, h, i, j, k, l, m, n]) = (*ints, *floats);

@@ -14,8 +14,8 @@ use std::ptr::NonNull;
 use super::externs::Extern;
 use super::group::Handle;
 use super::instance::{Inner, Instance};
-use super::thread::Failure;
 use super::registers::{HostCall, InMemory};
+use super::thread::Failure;
 use super::typed::{
     Returned, WasmResults, WasmTy, count_ints, each_arity, is_direct, result_class,
 };

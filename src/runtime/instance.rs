@@ -10,6 +10,7 @@ use std::mem;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
+use super::batch::BatchFunc;
 use super::builtins::BUILTINS;
 use super::externs::{Extern, Global, Memory, Table};
 use super::func::Func;
@@ -190,10 +191,19 @@ impl Instance {
             });
         }
         let plain = match function.checked_sub(info.imported_functions) {
-            Some(defined) => self.0.module.0.map.plain[defined as usize],
+            Some(defined) => self.0.module.0.map.plain[defined as usize].is_ok(),
             None => false,
         };
         Ok(TypedFunc::new(self.clone(), self.0.func_ref(function), plain))
+    }
+
+    /// Like [`Instance::func`], as a [`BatchFunc`]: calls the function for each row of some columns.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::func`].
+    pub fn batch_func<F: WasmFn>(&self, name: &str) -> Result<BatchFunc<F>, ExportError> {
+        self.typed_func::<F>(name).map(BatchFunc::from)
     }
 
     /// An exported function to be called with [`Value`](crate::Value)s, whatever its signature.

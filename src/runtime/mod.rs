@@ -2,6 +2,8 @@
 //!
 //! All `unsafe` of the library is here, in the files that ARCHITECTURE.md names.
 
+mod bare;
+mod batch;
 mod bodies;
 mod builtins;
 mod code;
@@ -30,6 +32,7 @@ mod type_ids;
 mod typed;
 mod value;
 
+pub use batch::BatchFunc;
 pub use engine::{Engine, EngineBuilder};
 pub use externs::{AccessError, Extern, Global, Memory, Table};
 pub use func::Func;

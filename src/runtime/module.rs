@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::bodies::{self, Code, Compiled, Foreign};
@@ -41,6 +42,8 @@ pub(super) struct Inner {
     _type_ids: TypeIds,
     engine: Engine,
     timings: Option<Timings>,
+    /// Something of the module stays for ever: see [`Module::leak`].
+    leaked: AtomicBool,
 }
 
 /// How long the phases of making a module took. Where several threads compiled it, the times of
@@ -148,7 +151,15 @@ impl Module {
             _type_ids: type_ids,
             engine: engine.clone(),
             timings: clock.timings,
+            leaked: AtomicBool::new(false),
         })))
+    }
+
+    /// Makes the module, its code included, stay as long as the process.
+    pub(super) fn leak(&self) {
+        if !self.0.leaked.swap(true, Ordering::Relaxed) {
+            mem::forget(self.clone());
+        }
     }
 
     /// The engine that compiled the module.

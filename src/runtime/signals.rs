@@ -130,7 +130,7 @@ unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
     let Some(offset) = map.offset_of(pc) else { return false };
     // Such a function faults only where the stack ends, and for a guest there is always some left:
     // this is the host's own overflow.
-    if map.is_plain_at(offset) {
+    if map.plain_at(offset).is_ok() {
         return false;
     }
     let code = match (map.trap_at(offset), fault) {

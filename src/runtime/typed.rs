@@ -127,8 +127,8 @@ pub trait WasmFn: Sealed + Sized + 'static {
 pub struct TypedFunc<F> {
     /// The direct entry for this signature; null if the function needs none, and where there is none.
     entry: *const u8,
-    function: VmFunction,
-    instance: Instance,
+    pub(super) function: VmFunction,
+    pub(super) instance: Instance,
     signature: PhantomData<F>,
 }
 
@@ -202,8 +202,13 @@ impl<F: WasmFn> TypedFunc<F> {
         }
     }
 
+    /// Whether a function whose signature has a direct entry can be called without it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.entry.is_null()
+    }
+
     #[cold]
-    fn take_trap(&self) -> Trap {
+    pub(super) fn take_trap(&self) -> Trap {
         trap::take(&self.instance.0.thread, &self.instance.0)
     }
 }

@@ -1,0 +1,181 @@
+//! A function over columns of arguments: one entry for all rows.
+//!
+//! Where the signature allows it and the function needs an entry at all, the rows are a loop of
+//! machine code (`compile::batch`), one for each signature that the program names, made when it is
+//! first asked for and kept. Everything else is a loop of ordinary calls, in Rust.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+use super::code::{CodeMemory, CodeRegion};
+use super::typed::{TypedFunc, WasmFn, WasmResults, WasmTy, each_arity, is_direct};
+use crate::compile::abi::VmContext;
+use crate::compile::batch::{self, BatchFile, MAX_COLUMNS};
+use crate::error::BatchError;
+use crate::module::ValType;
+
+/// An exported function that is called for many rows at once, each argument from a column of its own.
+/// Owns its instance.
+///
+/// A row costs little more than a call inside the guest: the way in and out is gone once for all of
+/// them. [`BatchFunc::call`] takes the columns as a tuple of slices.
+///
+/// ```
+/// use wasm_mini::{BatchError, Imports, Instance, Module};
+///
+/// let module = Module::new(r#"(module (func (export "div") (param i64 i64) (result i64)
+///     (i64.div_s (local.get 0) (local.get 1))))"#)?;
+/// let instance = Instance::new(&module, &Imports::none())?;
+/// let div = instance.batch_func::<fn(i64, i64) -> i64>("div")?;
+///
+/// let mut quotients = [0; 3];
+/// div.call((&[10, 20, 30], &[5, 4, 3]), &mut quotients)?;
+/// assert_eq!(quotients, [2, 5, 10]);
+///
+/// // The row that traps is told; those before it are done, those behind it are as they were.
+/// let error = div.call((&[9, 8, 7], &[3, 0, 1]), &mut quotients).unwrap_err();
+/// assert!(matches!(error, BatchError::Trap { row: 1, .. }));
+/// assert_eq!(quotients, [3, 5, 10]);
+/// # Ok::<(), wasm_mini::Error>(())
+/// ```
+pub struct BatchFunc<F> {
+    func: TypedFunc<F>,
+    /// The loop for this signature; `None` if the function needs no entry, and where there is none.
+    rows: Option<Loop>,
+}
+
+type Loop = unsafe extern "sysv64" fn(*mut BatchFile, *mut VmContext, *const u8) -> u64;
+
+impl<F> Clone for BatchFunc<F> {
+    fn clone(&self) -> Self {
+        BatchFunc { func: self.func.clone(), rows: self.rows }
+    }
+}
+
+impl<F: WasmFn> fmt::Debug for BatchFunc<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch{:?}", self.func)
+    }
+}
+
+impl<F: WasmFn> From<TypedFunc<F>> for BatchFunc<F> {
+    fn from(func: TypedFunc<F>) -> BatchFunc<F> {
+        let looped = is_direct(F::PARAMS, F::RESULTS) && !func.is_plain();
+        let rows = if looped { loop_of(F::PARAMS, F::RESULTS) } else { None };
+        BatchFunc { func, rows }
+    }
+}
+
+/// The loop for a signature with a direct entry; `None` if the system has no memory for it.
+fn loop_of(params: &'static [ValType], results: &'static [ValType]) -> Option<Loop> {
+    /// As many as the program's types name, so that none is ever freed.
+    type Loops = HashMap<(&'static [ValType], &'static [ValType]), CodeMemory>;
+    static LOOPS: Mutex<Option<Loops>> = Mutex::new(None);
+
+    let mut loops = LOOPS.lock().unwrap_or_else(PoisonError::into_inner);
+    let loops = loops.get_or_insert_default();
+    let address = match loops.get(&(params, results)) {
+        Some(code) => code.address(),
+        None => {
+            let code = publish(&batch::emit(params, results.first().copied()))?;
+            loops.entry((params, results)).or_insert(code).address()
+        }
+    };
+    // SAFETY: the code at that address has this signature, and is there for good.
+    Some(unsafe { std::mem::transmute::<usize, Loop>(address) })
+}
+
+fn publish(bytes: &[u8]) -> Option<CodeMemory> {
+    let mut draft = CodeRegion::for_trampolines().ok()?.allocate(bytes.len())?.ok()?;
+    draft.bytes_mut().copy_from_slice(bytes);
+    draft.publish().ok()
+}
+
+/// Checks that all columns are as long as the results.
+fn check_lengths(columns: &[usize], rows: usize) -> Result<(), BatchError> {
+    match columns.iter().position(|len| *len != rows) {
+        Some(column) => Err(BatchError::Length { column, len: columns[column], rows }),
+        None => Ok(()),
+    }
+}
+
+impl<F: WasmFn> BatchFunc<F> {
+    /// Runs the loop over at least one row.
+    ///
+    /// # Safety
+    ///
+    /// The loop is that of the signature; columns and results have that many rows of its types, and
+    /// nobody else uses the results.
+    unsafe fn run(
+        &self,
+        run: Loop,
+        columns: &[*const u8],
+        results: *mut u8,
+        rows: usize,
+    ) -> Result<(), BatchError> {
+        let mut file = BatchFile { columns: [ptr::null(); MAX_COLUMNS], results, rows, row: 0 };
+        file.columns[..columns.len()].copy_from_slice(columns);
+        let function = self.func.function;
+        // SAFETY: the caller vouches for loop and columns; the function is of the loop's signature,
+        // and its instance, which `self` keeps alive, owns the context and is on its thread.
+        if unsafe { run(&mut file, function.vmctx, function.code) } == 0 {
+            return Ok(());
+        }
+        Err(BatchError::Trap { row: file.row, trap: self.func.take_trap() })
+    }
+}
+
+macro_rules! batch_func {
+    ($($param:ident)*) => {
+        impl<$($param: WasmTy,)* R: WasmResults> BatchFunc<fn($($param),*) -> R> {
+            /// Calls the function for each row: `results[i] = f(columns.0[i], columns.1[i], …)`, in
+            /// order.
+            ///
+            /// A function without parameters takes `()` and runs as often as there are results; one
+            /// without results fills a slice of `()`.
+            ///
+            /// # Errors
+            ///
+            /// [`BatchError::Length`] if a column is not as long as the results; nothing has happened
+            /// then. [`BatchError::Trap`] if the guest trapped: all rows before that one are
+            /// written, it and those behind it are unchanged. Whatever else the guest has done, in
+            /// its memory or through functions of the host, stays done.
+            ///
+            /// # Panics
+            ///
+            /// If a function of the host that the guest calls panics, with its payload; the rows
+            /// before it are written.
+            #[allow(non_snake_case, unused_variables, clippy::unused_unit)]
+            pub fn call(
+                &self,
+                columns: ($(&[$param],)*),
+                results: &mut [R],
+            ) -> Result<(), BatchError> {
+                let ($($param,)*) = columns;
+                let rows = results.len();
+                check_lengths(&[$($param.len()),*], rows)?;
+                if let Some(run) = self.rows {
+                    if rows == 0 {
+                        return Ok(());
+                    }
+                    let columns = [$($param.as_ptr().cast::<u8>()),*];
+                    // SAFETY: `loop_of` made it for this signature. The columns have just been seen
+                    // to be as long as the results, and are of the signature's types; a signature
+                    // with a loop has at most one result, which lies in memory as in a column.
+                    return unsafe { self.run(run, &columns, results.as_mut_ptr().cast(), rows) };
+                }
+                for (row, result) in results.iter_mut().enumerate() {
+                    match self.func.call($($param[row]),*) {
+                        Ok(value) => *result = value,
+                        Err(trap) => return Err(BatchError::Trap { row, trap }),
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+each_arity!(batch_func: A B C D E F G H I J K L);
