@@ -1,78 +1,16 @@
-//! The heap: how much of it compiling takes beyond what comes out, and that calls take none but for errors.
+//! The heap: how much of it compiling takes beyond what comes out. What calls take is in `allocations`.
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 
-use common::{assemble, on_each_tier};
-use wasm_mini::{Engine, Imports, Instance, Module, Tier};
-
-/// The system's allocator, counting what each thread does.
-struct Counting;
-
-#[derive(Clone, Copy, Default)]
-struct Counts {
-    allocations: u64,
-    /// Bytes in use; less than nothing if other threads' were freed.
-    live: i64,
-    /// The most that were.
-    peak: i64,
-}
-
-thread_local! {
-    static COUNTS: Cell<Counts> = const { Cell::new(Counts { allocations: 0, live: 0, peak: 0 }) };
-}
-
-fn count(allocated: usize, freed: usize) {
-    let mut counts = COUNTS.get();
-    counts.allocations += u64::from(allocated > 0);
-    // What grows by moving is there twice for a while.
-    counts.peak = counts.peak.max(counts.live + allocated as i64);
-    counts.live += allocated as i64 - freed as i64;
-    COUNTS.set(counts);
-}
-
-// SAFETY: everything is the system's allocator's; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size(), 0);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size, layout.size());
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(old, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        count(0, layout.size());
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// What this thread's heap went through while something was done: the number of allocations, and by
-/// how many bytes more were in use than before at most.
-fn heap_of<T>(work: impl FnOnce() -> T) -> (u64, i64, T) {
-    let before = COUNTS.get();
-    COUNTS.set(Counts { peak: before.live, ..before });
-    let done = work();
-    let after = COUNTS.get();
-    (after.allocations - before.allocations, after.peak - before.live, done)
-}
+#[cfg(feature = "baseline")]
+use common::assemble;
+use counting::heap_of;
+#[cfg(feature = "baseline")]
+use wasm_mini::{Engine, Module, Tier};
 
 #[test]
 fn the_heap_is_counted() {
@@ -86,6 +24,7 @@ fn the_heap_is_counted() {
 
 /// 10,000 operators of all the usual kinds, in one function: arithmetic, locals, memory, branches,
 /// calls. Which of them comes next is random, but always the same.
+#[cfg(feature = "baseline")]
 fn ten_thousand_operators() -> String {
     const STATEMENTS: [(&str, usize); 8] = [
         ("local.get 0 local.get 1 i32.add local.set 2", 4),
@@ -137,38 +76,3 @@ fn compiling_takes_little_more_than_the_code() {
     let (_, again, _module) = heap_of(|| Module::with_engine(&engine, &binary));
     assert!(again <= loading, "{again} bytes, {loading} the first time");
 }
-
-/// How many allocations 1,000 calls make.
-fn thousand(mut call: impl FnMut()) -> u64 {
-    // The first may be the thread's first.
-    call();
-    heap_of(|| (0..1000).for_each(|_| call())).0
-}
-
-fn calls_allocate_only_errors(tier: Tier) {
-    let engine = Engine::new(tier).expect("an engine");
-    let text = r#"(module
-        (import "" "host" (func $host (param i32) (result i32)))
-        (func (export "plain") (param i32 i32) (result i32)
-            (i32.add (local.get 0) (local.get 1)))
-        (func (export "host") (param i32) (result i32) (call $host (local.get 0)))
-        (func (export "divide") (param i32 i32) (result i32)
-            (i32.div_s (local.get 0) (local.get 1))))"#;
-    let module = Module::with_engine(&engine, text).expect("a module");
-    let mut imports = Imports::none();
-    imports.func("", "host", |x: i32| x + 1);
-    let instance = Instance::new(&module, &imports).expect("an instance");
-
-    let plain = instance.func::<fn(i32, i32) -> i32>("plain").expect("plain");
-    assert_eq!(thousand(|| assert_eq!(plain(black_box(3), 4).expect("no trap"), 7)), 0);
-    let plain = instance.typed_func::<fn(i32, i32) -> i32>("plain").expect("plain");
-    assert_eq!(thousand(|| assert_eq!(plain.call(black_box(3), 4).expect("no trap"), 7)), 0);
-    let host = instance.func::<fn(i32) -> i32>("host").expect("host");
-    assert_eq!(thousand(|| assert_eq!(host(black_box(3)).expect("no trap"), 4)), 0);
-    let divide = instance.func::<fn(i32, i32) -> i32>("divide").expect("divide");
-    assert_eq!(thousand(|| assert_eq!(divide(black_box(6), 3).expect("no trap"), 2)), 0);
-    // The error and its backtrace, and nothing on the way.
-    assert_eq!(thousand(|| assert!(divide(black_box(6), 0).is_err())), 2 * 1000);
-}
-
-on_each_tier!(calls_allocate_only_errors);
