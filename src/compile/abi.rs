@@ -80,6 +80,7 @@ pub(crate) struct Signature {
 
 impl Signature {
     /// The locations for a function of this type.
+    #[cfg(any(feature = "cranelift", test))]
     pub fn of(ty: &FuncType) -> Signature {
         let mut signature = Signature::default();
         signature.assign(ty);

@@ -1,8 +1,8 @@
 //! A function over columns of arguments: one entry for all rows.
 //!
-//! Where the signature allows it and the function needs an entry at all, the rows are a loop of
-//! machine code (`compile::batch`), one for each signature that the program names, made when it is
-//! first asked for and kept. Everything else is a loop of ordinary calls, in Rust.
+//! Where the signature has a direct entry, the rows are a loop of machine code (`compile::batch`), one
+//! for each signature that the program names, made when it is first asked for and kept. Everything
+//! else is a loop of ordinary calls, in Rust.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -42,7 +42,7 @@ use crate::module::ValType;
 /// ```
 pub struct BatchFunc<F> {
     func: TypedFunc<F>,
-    /// The loop for this signature; `None` if the function needs no entry, and where there is none.
+    /// The loop for this signature, if there is one.
     rows: Option<Loop>,
 }
 
@@ -62,8 +62,8 @@ impl<F: WasmFn> fmt::Debug for BatchFunc<F> {
 
 impl<F: WasmFn> From<TypedFunc<F>> for BatchFunc<F> {
     fn from(func: TypedFunc<F>) -> BatchFunc<F> {
-        let looped = is_direct(F::PARAMS, F::RESULTS) && !func.is_plain();
-        let rows = if looped { loop_of(F::PARAMS, F::RESULTS) } else { None };
+        let rows =
+            if is_direct(F::PARAMS, F::RESULTS) { loop_of(F::PARAMS, F::RESULTS) } else { None };
         BatchFunc { func, rows }
     }
 }

@@ -102,8 +102,9 @@ impl Func {
     ///
     /// If a function of the host that the guest calls panics, with its payload.
     pub fn call(&self, arguments: &[Value]) -> Result<Vec<Value>, Error> {
-        let mut results = vec![Value::I32(0); self.ty.results().len()];
-        self.call_into(arguments, &mut results)?;
+        let count = self.ty.results().len();
+        let mut results = Vec::with_capacity(count);
+        self.run(arguments, count, |value| results.push(value))?;
         Ok(results)
     }
 
@@ -132,9 +133,26 @@ impl Func {
     /// # Ok::<(), wasm_mini::Error>(())
     /// ```
     pub fn call_into(&self, arguments: &[Value], results: &mut [Value]) -> Result<(), Error> {
+        let count = results.len();
+        let mut places = results.iter_mut();
+        self.run(arguments, count, |value| {
+            if let Some(place) = places.next() {
+                *place = value;
+            }
+        })
+    }
+
+    /// Calls the function, with room for so many results, and passes them on in their order.
+    #[inline]
+    fn run(
+        &self,
+        arguments: &[Value],
+        room: usize,
+        mut place: impl FnMut(Value),
+    ) -> Result<(), Error> {
         let (params, returned) = (self.ty.params(), self.ty.results());
-        if arguments.len() != params.len() || results.len() != returned.len() {
-            return Err(self.misfit(arguments, Some(results.len())));
+        if arguments.len() != params.len() || room != returned.len() {
+            return Err(self.misfit(arguments, Some(room)));
         }
         let (mut ints, mut floats) = ([0; MAX_DIRECT_INTS], [0.0; MAX_DIRECT_FLOATS]);
         let mut slots = Slots::params();
@@ -155,20 +173,20 @@ impl Func {
             direct &= *ty != ValType::V128;
         }
         let class = match returned {
-            [ValType::V128] => return self.call_file(arguments, results),
+            [ValType::V128] => return self.call_file(arguments, &mut place),
             [ty] if !ty.is_vector_class() => ResultClass::Int,
             _ => ResultClass::FloatOrNone,
         };
         if !direct {
-            return self.call_file(arguments, results);
+            return self.call_file(arguments, &mut place);
         }
         // SAFETY: the arguments have just been seen to fit the signature, and to travel in registers
         // as the one result does; references among them are to functions of the instance's group.
         let raw = unsafe { call_direct(self.function(), &ints, &floats, class) };
         let Some(raw) = raw else { return Err(Error::Trap(self.take_trap())) };
-        if let ([ty], [result]) = (returned, results) {
+        if let [ty] = returned {
             // SAFETY: references that come out of a guest are to functions of its group.
-            *result = unsafe { Value::from_raw(*ty, u128::from(raw)) };
+            place(unsafe { Value::from_raw(*ty, u128::from(raw)) });
         }
         Ok(())
     }
@@ -177,7 +195,7 @@ impl Func {
     ///
     /// The arguments have been seen to fit.
     #[inline(never)]
-    fn call_file(&self, arguments: &[Value], results: &mut [Value]) -> Result<(), Error> {
+    fn call_file(&self, arguments: &[Value], place: &mut dyn FnMut(Value)) -> Result<(), Error> {
         let memory = InMemory::of(self.ty.params(), self.ty.results());
         let (mut few, mut many) = ([0; FEW_WORDS], Vec::new());
         let words = match few.get_mut(..memory.words()) {
@@ -195,9 +213,9 @@ impl Func {
             return Err(Error::Trap(self.take_trap()));
         }
         let mut raw = call.results();
-        for (ty, result) in self.ty.results().iter().zip(results) {
+        for ty in self.ty.results() {
             // SAFETY: references that come out of a guest are to functions of its group.
-            *result = unsafe { Value::from_raw(*ty, raw(*ty)) };
+            place(unsafe { Value::from_raw(*ty, raw(*ty)) });
         }
         Ok(())
     }

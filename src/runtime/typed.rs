@@ -202,11 +202,6 @@ impl<F: WasmFn> TypedFunc<F> {
         }
     }
 
-    /// Whether a function whose signature has a direct entry can be called without it.
-    pub(super) fn is_plain(&self) -> bool {
-        self.entry.is_null()
-    }
-
     #[cold]
     pub(super) fn take_trap(&self) -> Trap {
         trap::take(&self.instance.0.thread, &self.instance.0)
