@@ -1,5 +1,6 @@
 //! The measurements, one file each, in parts that can be made alone.
 
+mod batch;
 mod calls;
 mod code_size;
 mod execution;
@@ -39,6 +40,7 @@ pub fn part(
     Ok(match part {
         "calls" => {
             let mut sections = calls::measure(engines, short);
+            sections.push(batch::measure(engines, short));
             sections.push(host_calls::measure(engines, short));
             sections
         }

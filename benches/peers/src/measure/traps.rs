@@ -55,9 +55,9 @@ pub fn measure(engines: &Engines, plan: Plan) -> Section {
     let (baseline, cranelift, theirs) = (of(BASELINE), of(CRANELIFT), of(WASMTIME));
     let section = Section::of_race("A trap returned as an error", note, &race, &reference)
         .goal(Goal::plain(
-            "baseline in at most 100 ns",
+            "baseline in at most 50 ns",
             crate::report::duration(baseline),
-            baseline <= 100.0,
+            baseline <= 50.0,
         ))
         .goal(Goal::at_least("baseline faster than wasmtime Cranelift", theirs / baseline, 1.0))
         .goal(Goal::at_least("cranelift faster than wasmtime Cranelift", theirs / cranelift, 1.0));
