@@ -282,7 +282,8 @@ fn panics_of_the_host_go_through(tier: Tier) {
 
 /// A host function in one batch makes another of the same function, which may trap.
 fn batches_nest(tier: Tier) {
-    let inner: Rc<RefCell<Option<BatchFunc<fn(i32) -> i32>>>> = Rc::default();
+    type Inner = RefCell<Option<BatchFunc<fn(i32) -> i32>>>;
+    let inner: Rc<Inner> = Rc::default();
     let depth = Rc::new(Cell::new(0));
     let mut imports = Imports::none();
     let (callee, level) = (inner.clone(), depth.clone());

@@ -66,11 +66,12 @@ macro_rules! leak_extern_c {
             pub fn leak_extern_c(self) -> Result<extern "C" fn($($param),*) -> R, NotPlain> {
                 let code = self.leak()?;
                 // SAFETY: the function has this signature, which `typed_func` compared. It is plain:
-                // it only computes, in registers and in at most some KiB of stack. With its few
-                // parameters and one result its convention is the C convention: it keeps what a C
-                // function keeps, expects nothing of the upper halves of narrow arguments, touches
-                // neither the direction flag nor the control words of the floating-point units,
-                // and never unwinds. The code has just been made to stay.
+                // it only computes, in registers and in less than a page of stack, which is too
+                // little to step over the guard of a thread's stack. With its few parameters and one
+                // result its convention is the C convention: it keeps what a C function keeps,
+                // expects nothing of the upper halves of narrow arguments, touches neither the
+                // direction flag nor the control words of the floating-point units, and never
+                // unwinds. The code has just been made to stay.
                 Ok(unsafe {
                     mem::transmute::<*const u8, extern "C" fn($($param),*) -> R>(code)
                 })
