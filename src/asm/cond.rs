@@ -5,7 +5,7 @@
 /// Named for `cmp left, right`: `B` and `A` order unsigned integers (and the
 /// outcome of `ucomiss`), `L` and `G` signed ones.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(u8)]
+#[repr(u64)]
 pub enum Cond {
     /// Overflow.
     O = 0,

@@ -13,7 +13,7 @@ macro_rules! register_file {
     ) => {
         $(#[$reg_doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-        #[repr(u8)]
+        #[repr(u64)]
         pub enum $reg {
             $(
                 #[doc = concat!("Hardware register number ", stringify!($number), ".")]

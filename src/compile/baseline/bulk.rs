@@ -5,7 +5,6 @@
 use super::Compiler;
 use super::memory::Access;
 use super::registers::Operand;
-use super::value::Value;
 use crate::asm::{Cond, FloatSize, Gpr, Mem, Size, Xmm};
 use crate::compile::abi::{BUILTINS, Builtin, INT_PARAMS, Place, SCRATCH, VMCTX};
 use crate::error::TrapCode;
@@ -79,7 +78,7 @@ impl Compiler {
     pub(super) fn call_grow(&mut self, builtin: Builtin, index: u32, operands: usize) {
         self.call_builtin(builtin, &[Subject::Index(index)], operands);
         self.registers.free_gprs.remove(Gpr::Rax);
-        self.push(ValType::I32, Value::Gpr(Gpr::Rax));
+        self.push(ValType::I32, Operand::Gpr(Gpr::Rax));
     }
 
     /// Calls one that takes three operands and can fail.
@@ -128,8 +127,8 @@ impl Compiler {
     /// The topmost operand, if it is a constant for which loads and stores are worth it. Not 0, at
     /// which the places must still be inside their memories.
     fn inline_length(&mut self) -> Option<u64> {
-        match self.stack.top().value {
-            Value::Const(length) if (1..=MAX_INLINE).contains(&length) => Some(length),
+        match self.stack.top().operand {
+            Operand::Const(length) if (1..=MAX_INLINE).contains(&length) => Some(length),
             _ => None,
         }
     }

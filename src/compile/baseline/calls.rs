@@ -19,7 +19,6 @@ use std::mem::offset_of;
 use super::Compiler;
 use super::frame::Kept;
 use super::registers::{Operand, size_of, slot};
-use super::value::Value;
 use crate::asm::{Alu, Gpr, Mem, Size};
 use crate::compile::abi::{CALLEE_SAVED, FLOAT_SCRATCH, Location, SCRATCH, VMCTX, VmFunction};
 use crate::compile::{CallSite, Relocation};
@@ -97,7 +96,7 @@ impl Compiler {
     /// Spills what the call would destroy and is not an argument.
     pub(super) fn spill_temporaries_below(&mut self, base: usize) {
         for at in self.stack.settled()..base {
-            if matches!(self.stack.get(at).value, Value::Gpr(_) | Value::Xmm(_)) {
+            if self.stack.get(at).is_temporary() {
                 self.spill(at);
             }
         }
@@ -182,14 +181,16 @@ impl Compiler {
         // Pushing may spill what stands for a local.
         self.restore_kept_homes();
         for (at, ty) in results.iter().enumerate() {
-            let value = match self.callee.results[at] {
+            let operand = match self.callee.results[at] {
                 Location::Gpr(register) if self.registers.gprs.contains(register) => {
-                    Value::Gpr(register)
+                    Operand::Gpr(register)
                 }
                 Location::Xmm(register) if self.registers.xmms.contains(register) => {
-                    Value::Xmm(register)
+                    Operand::Xmm(register)
                 }
-                Location::Gpr(_) | Location::Xmm(_) => Value::Spilled,
+                Location::Gpr(_) | Location::Xmm(_) => {
+                    Operand::Slot(self.frame.operand_slot(self.stack.len()))
+                }
                 Location::Memory(offset) => {
                     let place = self.frame.operand_slot(self.stack.len());
                     let source = Mem::base(Gpr::Rsp, offset as i32);
@@ -200,10 +201,10 @@ impl Compiler {
                         self.asm.mov_rm(Size::S64, SCRATCH, source);
                         self.asm.mov_mr(Size::S64, slot(place), SCRATCH);
                     }
-                    Value::Spilled
+                    Operand::Slot(place)
                 }
             };
-            self.push(*ty, value);
+            self.push(*ty, operand);
         }
     }
 }

@@ -16,7 +16,6 @@
 
 use super::Compiler;
 use super::registers::{MERGE_GPR, Operand, size_of, slot};
-use super::value::Value;
 use crate::asm::{Cond, FloatSize, Label, Mem, Size, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, Location, SCRATCH};
 use crate::module::ValType;
@@ -160,7 +159,8 @@ impl Compiler {
         self.stack.truncate(frame.height);
         self.registers.free_all();
         for at in 0..frame.params {
-            self.push(self.types[frame.types + at], Value::Spilled);
+            let place = self.frame.operand_slot(frame.height + at);
+            self.push(self.types[frame.types + at], Operand::Slot(place));
         }
         self.reachable = true;
     }
@@ -223,18 +223,20 @@ impl Compiler {
         let (mut gpr, mut xmm) = (Some(MERGE_GPR), Some(self.registers.merge_xmm));
         for at in 0..frame.results {
             let ty = self.types[frame.types + frame.params + at];
-            let value = if ty.is_vector_class() {
+            let operand = if ty.is_vector_class() {
                 xmm.take().map(|register| {
                     self.registers.free_xmms.remove(register);
-                    Value::Xmm(register)
+                    Operand::Xmm(register)
                 })
             } else {
                 gpr.take().map(|register| {
                     self.registers.free_gprs.remove(register);
-                    Value::Gpr(register)
+                    Operand::Gpr(register)
                 })
             };
-            self.push(ty, value.unwrap_or(Value::Spilled));
+            let place = || Operand::Slot(self.frame.operand_slot(frame.height + at));
+            let operand = operand.unwrap_or_else(place);
+            self.push(ty, operand);
         }
         self.reachable = true;
     }
@@ -344,9 +346,9 @@ impl Compiler {
         let base = self.stack.len() - arity;
         let (gpr, xmm) = self.first_of_each_class(&frame);
         for at in 0..arity {
-            let in_the_way = match self.stack.get(base + at).value {
-                Value::Gpr(register) => register == MERGE_GPR && Some(at) != gpr,
-                Value::Xmm(register) => register == self.registers.merge_xmm && Some(at) != xmm,
+            let in_the_way = match self.operand_at(base + at) {
+                Operand::Gpr(register) => register == MERGE_GPR && Some(at) != gpr,
+                Operand::Xmm(register) => register == self.registers.merge_xmm && Some(at) != xmm,
                 _ => false,
             };
             if in_the_way {
@@ -419,11 +421,11 @@ impl Compiler {
             (Kind::Function, _) => false,
             (Kind::Loop, _) => {
                 base == frame.height
-                    && (base..base + arity).all(|at| self.stack.get(at).value == Value::Spilled)
+                    && (base..base + arity).all(|at| self.stack.get(at).is_spilled())
             }
-            (_, 1) => match self.stack.get(base).value {
-                Value::Gpr(register) => register == MERGE_GPR,
-                Value::Xmm(register) => register == self.registers.merge_xmm,
+            (_, 1) => match self.operand_at(base) {
+                Operand::Gpr(register) => register == MERGE_GPR,
+                Operand::Xmm(register) => register == self.registers.merge_xmm,
                 _ => false,
             },
             _ => false,

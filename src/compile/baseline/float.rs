@@ -5,7 +5,6 @@
 
 use super::Compiler;
 use super::registers::{Operand, float_size_of, size_of};
-use super::value::Value;
 use crate::asm::{Alu, Cond, Rounding, Size, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, SCRATCH};
 use crate::module::ValType;
@@ -40,7 +39,7 @@ impl Compiler {
     pub(super) fn push_xmm(&mut self, ty: ValType, register: Xmm) {
         if self.registers.xmms.contains(register) {
             debug_assert!(!self.registers.free_xmms.contains(register));
-            self.push(ty, Value::Xmm(register));
+            self.push(ty, Operand::Xmm(register));
         } else {
             self.push_hinted(ty);
         }

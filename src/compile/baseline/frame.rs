@@ -42,23 +42,15 @@ const RED_ZONE: u32 = 128;
 /// What calls may push below a frame without its being checked for.
 const UNCHECKED_OUTGOING: u32 = 256;
 
-/// Where a local lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Home {
-    /// It is never used.
-    Nowhere,
-    Gpr(Gpr),
-    Xmm(Xmm),
-    /// Bytes from rbp.
-    Slot(i32),
-}
+/// The home of a local that is never used, and so never asked for.
+pub(super) const NOWHERE: Operand = Operand::Const(0);
 
 /// A register that is a home although calls overwrite it, and where it is kept meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept {
     pub ty: ValType,
     pub register: Operand,
-    pub slot: i32,
+    pub slot: isize,
 }
 
 /// What is known so far of the function's frame.
@@ -80,7 +72,7 @@ pub(super) struct Frame {
     /// The most that any call puts below the frame.
     pub outgoing_bytes: u32,
     /// The slot that holds the return area's address.
-    pub return_area: i32,
+    pub return_area: isize,
     /// What of the function has become too large, if anything has.
     excess: Option<Excess>,
 }
@@ -100,10 +92,15 @@ const MAX_OPEN_TYPES: usize = 1 << 24;
 impl Frame {
     /// The canonical slot of the operand at this height: its distance from rbp.
     #[inline]
-    pub fn operand_slot(&mut self, height: usize) -> i32 {
-        let count = height as u32 + 1;
-        self.operand_slots = self.operand_slots.max(count);
-        -((self.fixed_bytes + self.slot_bytes() * count) as i32)
+    pub fn operand_slot(&mut self, height: usize) -> isize {
+        self.operand_slots = self.operand_slots.max(height as u32 + 1);
+        self.place_of(height)
+    }
+
+    /// Where the canonical slot of that height is, whether there is one or not.
+    #[inline]
+    pub fn place_of(&self, height: usize) -> isize {
+        -((self.fixed_bytes + self.slot_bytes() * (height as u32 + 1)) as isize)
     }
 
     fn slot_bytes(&self) -> u32 {
@@ -111,10 +108,10 @@ impl Frame {
     }
 
     /// Adds a slot to the fixed part.
-    fn fixed_slot(&mut self, ty: ValType) -> i32 {
+    fn fixed_slot(&mut self, ty: ValType) -> isize {
         self.uses_rbp = true;
         self.fixed_bytes += if ty == ValType::V128 { 16 } else { 8 };
-        -(self.fixed_bytes as i32)
+        -(self.fixed_bytes as isize)
     }
 
     fn frameless(&self) -> bool {
@@ -206,7 +203,7 @@ impl Compiler {
         self.frame = Frame { makes_calls, wide_slots: has_vectors, kept, ..Frame::default() };
         self.memory_base = None;
         self.homes.clear();
-        self.homes.resize(facts.locals.len(), Home::Nowhere);
+        self.homes.resize(facts.locals.len(), NOWHERE);
 
         let mut gprs = Hottest::<8>::new();
         let mut xmms = Hottest::<11>::new();
@@ -261,12 +258,12 @@ impl Compiler {
                 && free.contains(arrival)
                 && homes.len() < most
             {
-                self.homes[local as usize] = Home::Gpr(arrival);
+                self.homes[local as usize] = Operand::Gpr(arrival);
                 homes.insert(arrival);
             }
         }
         for &(uses, local) in hottest {
-            if local != MEMORY_BASE && self.homes[local as usize] != Home::Nowhere {
+            if local != MEMORY_BASE && self.homes[local as usize] != NOWHERE {
                 continue;
             }
             let caller_saved =
@@ -284,7 +281,7 @@ impl Compiler {
                 if local == MEMORY_BASE {
                     self.memory_base = Some(home);
                 } else {
-                    self.homes[local as usize] = Home::Gpr(home);
+                    self.homes[local as usize] = Operand::Gpr(home);
                 }
                 homes.insert(home);
             }
@@ -300,18 +297,18 @@ impl Compiler {
             if let Some(Location::Xmm(arrival)) = self.arrival(local)
                 && !makes_calls
             {
-                self.homes[local as usize] = Home::Xmm(arrival);
+                self.homes[local as usize] = Operand::Xmm(arrival);
                 homes.insert(arrival);
             }
         }
         // From the top, because results and temporaries start at the bottom.
         let mut free = Xmm::ALL.into_iter().rev().filter(|xmm| *xmm != FLOAT_SCRATCH);
         for &(uses, local) in hottest {
-            if self.homes[local as usize] == Home::Nowhere
+            if self.homes[local as usize] == NOWHERE
                 && (!makes_calls || is_worth_keeping(uses, facts))
                 && let Some(home) = free.find(|home| !homes.contains(*home))
             {
-                self.homes[local as usize] = Home::Xmm(home);
+                self.homes[local as usize] = Operand::Xmm(home);
                 homes.insert(home);
             }
         }
@@ -325,8 +322,8 @@ impl Compiler {
         }
         for (home, ty) in self.homes.iter().zip(&facts.locals) {
             let register = match *home {
-                Home::Gpr(home) if !CALLEE_SAVED.contains(home) => Operand::Gpr(home),
-                Home::Xmm(home) => Operand::Xmm(home),
+                Operand::Gpr(home) if !CALLEE_SAVED.contains(home) => Operand::Gpr(home),
+                Operand::Xmm(home) => Operand::Xmm(home),
                 _ => continue,
             };
             let slot = self.frame.fixed_slot(*ty);
@@ -352,10 +349,10 @@ impl Compiler {
                 _ => None,
             };
             self.frame.uses_rbp |= on_stack.is_some();
-            if self.homes[local] == Home::Nowhere {
+            if self.homes[local] == NOWHERE {
                 let ty = facts.locals[local];
                 let home = on_stack.unwrap_or_else(|| self.frame.fixed_slot(ty));
-                self.homes[local] = Home::Slot(home);
+                self.homes[local] = Operand::Slot(home);
             }
         }
     }
@@ -368,8 +365,8 @@ fn is_worth_keeping(uses: u32, facts: &Facts) -> bool {
 }
 
 /// A stack parameter's distance from rbp: above the caller's rbp and the return address.
-fn stack_parameter(offset: u32) -> i32 {
-    16 + offset as i32
+fn stack_parameter(offset: u32) -> isize {
+    16 + offset as isize
 }
 
 /// Entry.
@@ -385,11 +382,11 @@ impl Compiler {
                 Location::Memory(offset) => Operand::Slot(stack_parameter(offset)),
             };
             match self.homes[local] {
-                Home::Nowhere => {}
-                Home::Gpr(home) => self.moves.set_gpr(home, ty, arrival),
-                Home::Xmm(home) => self.moves.set_xmm(home, ty, arrival),
-                Home::Slot(home) if arrival == Operand::Slot(home) => {}
-                Home::Slot(home) => self.store(ty, slot(home), arrival),
+                Operand::Gpr(home) => self.moves.set_gpr(home, ty, arrival),
+                Operand::Xmm(home) => self.moves.set_xmm(home, ty, arrival),
+                home @ Operand::Slot(_) if arrival == home => {}
+                Operand::Slot(home) => self.store(ty, slot(home), arrival),
+                _ => {}
             }
         }
         if let Some(Location::Gpr(register)) = self.signature.return_area {
@@ -410,13 +407,13 @@ impl Compiler {
         for (home, ty) in self.homes[params..].iter().zip(&facts.locals[params..]) {
             let slots = if *ty == ValType::V128 { 2 } else { 1 };
             match *home {
-                Home::Nowhere => {}
-                Home::Gpr(home) => self.asm.zero(home),
-                Home::Xmm(home) => self.asm.xorps_rr(home, home),
-                Home::Slot(offset) => {
+                Operand::Gpr(home) => self.asm.zero(home),
+                Operand::Xmm(home) => self.asm.xorps_rr(home, home),
+                Operand::Slot(offset) => {
                     highest = highest.or(Some(offset + 8 * (slots - 1)));
                     count += slots;
                 }
+                _ => {}
             }
         }
         if let Some(highest) = highest {
@@ -429,7 +426,7 @@ impl Compiler {
     /// if it may become an address.
     fn zero_extend_homes(&mut self, facts: &Facts) {
         for (local, home) in self.homes.iter().enumerate() {
-            let Home::Gpr(home) = *home else { continue };
+            let Operand::Gpr(home) = *home else { continue };
             if facts.locals[local] != ValType::I32 {
                 continue;
             }
@@ -445,8 +442,8 @@ impl Compiler {
 
     /// Zeroes this many slots from `highest` downwards. Parameters may still be in their
     /// registers, so only scratch registers are used.
-    fn zero_slots(&mut self, highest: i32, count: i32) {
-        const MOST_UNROLLED: i32 = 16;
+    fn zero_slots(&mut self, highest: isize, count: isize) {
+        const MOST_UNROLLED: isize = 16;
         let lowest = highest - 8 * (count - 1);
         if count == 1 {
             self.asm.mov_mi(Size::S64, slot(highest), 0);
@@ -465,10 +462,10 @@ impl Compiler {
         }
         // r11 runs from minus the size up to zero.
         let bytes = 16 * pairs;
-        self.asm.mov_ri(Size::S64, SCRATCH, i64::from(-bytes));
+        self.asm.mov_ri(Size::S64, SCRATCH, -bytes as i64);
         let again = self.asm.new_label();
         self.asm.bind(again);
-        let pair = Mem::indexed(Gpr::Rbp, SCRATCH, crate::asm::Scale::X1, lowest + bytes);
+        let pair = Mem::indexed(Gpr::Rbp, SCRATCH, crate::asm::Scale::X1, (lowest + bytes) as i32);
         self.asm.movups_mr(pair, FLOAT_SCRATCH);
         self.asm.alu_ri(Alu::Add, Size::S64, SCRATCH, 16);
         self.asm.jcc(Cond::Ne, again);

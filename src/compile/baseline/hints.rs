@@ -5,9 +5,8 @@
 
 use super::Compiler;
 use super::decode::Code;
-use super::frame::Home;
+use super::frame::NOWHERE;
 use super::registers::Operand;
-use super::value::Value;
 use crate::asm::{Cond, Gpr, Size, Xmm};
 use crate::compile::abi::INT_PARAMS;
 use crate::module::{ModuleInfo, ValType};
@@ -69,8 +68,13 @@ impl Compiler {
     #[inline]
     pub(super) fn look_ahead(&mut self, code: &Code<'_>, at: usize, module: &ModuleInfo) {
         self.lookahead = code.ahead(at);
-        if self.lookahead as u8 == CALL {
-            self.look_at_call(module);
+        match self.lookahead as u8 {
+            LOCAL_SET | LOCAL_TEE => {
+                self.hinted_local = immediate(self.lookahead);
+                self.hinted_home = self.homes[self.hinted_local as usize];
+            }
+            CALL => self.look_at_call(module),
+            _ => {}
         }
     }
 
@@ -99,13 +103,7 @@ impl Compiler {
     pub(super) fn look_away(&mut self) {
         self.lookahead = 0;
         self.wanted_gpr = None;
-    }
-
-    /// The local that the next operator sets.
-    #[inline]
-    fn hinted_local(&self) -> Option<u32> {
-        let is_set = matches!(self.lookahead as u8, LOCAL_SET | LOCAL_TEE);
-        is_set.then(|| immediate(self.lookahead))
+        self.hinted_home = NOWHERE;
     }
 
     /// Whether the next operator takes an i32 from the flags.
@@ -189,9 +187,8 @@ impl Compiler {
     /// what still stands for the local: it is written now.
     #[inline]
     fn hinted_gpr(&mut self) -> Option<Gpr> {
-        let local = self.hinted_local()?;
-        let Home::Gpr(home) = self.homes[local as usize] else { return None };
-        self.detach_local(local);
+        let Operand::Gpr(home) = self.hinted_home else { return None };
+        self.detach_local(self.hinted_local);
         Some(home)
     }
 
@@ -212,10 +209,13 @@ impl Compiler {
 
     #[inline]
     fn hinted_xmm(&mut self) -> Option<Xmm> {
-        if let Some(local) = self.hinted_local() {
-            let Home::Xmm(home) = self.homes[local as usize] else { return None };
-            self.detach_local(local);
-            return Some(home);
+        match self.hinted_home {
+            Operand::Xmm(home) => {
+                self.detach_local(self.hinted_local);
+                return Some(home);
+            }
+            NOWHERE => {}
+            _ => return None,
         }
         let is_home = !self.registers.xmms.contains(Xmm::Xmm0);
         (is_home && self.wants_result()).then_some(Xmm::Xmm0)
@@ -224,40 +224,34 @@ impl Compiler {
     /// Whether the operand is in the home of the local that the next operator sets.
     #[inline]
     pub(super) fn is_hinted_home(&self, operand: Operand) -> bool {
-        let Some(local) = self.hinted_local() else { return false };
-        match self.homes[local as usize] {
-            Home::Gpr(home) => operand == Operand::Gpr(home),
-            Home::Xmm(home) => operand == Operand::Xmm(home),
-            Home::Slot(_) | Home::Nowhere => false,
-        }
+        matches!(operand, Operand::Gpr(_) | Operand::Xmm(_)) && operand == self.hinted_home
     }
 
     /// The slot that the operand is in, if it is the home of the local that the next operator
     /// sets: then an instruction may change it in memory.
     #[inline]
-    pub(super) fn hinted_slot(&mut self, operand: Operand) -> Option<i32> {
+    pub(super) fn hinted_slot(&mut self, operand: Operand) -> Option<isize> {
         let Operand::Slot(offset) = operand else { return None };
-        let local = self.hinted_local()?;
-        if self.homes[local as usize] != Home::Slot(offset) {
+        if operand != self.hinted_home {
             return None;
         }
-        self.detach_local(local);
+        self.detach_local(self.hinted_local);
         Some(offset)
     }
 
     /// Pushes the result that was put where the next operator wants it: it stands for the local,
     /// so that setting the local finds nothing left to do.
     pub(super) fn push_hinted(&mut self, ty: ValType) {
-        match self.hinted_local() {
-            Some(local) => self.push(ty, Value::Local(local)),
-            None => self.push(ty, Value::Xmm(Xmm::Xmm0)),
+        match self.hinted_home {
+            NOWHERE => self.push(ty, Operand::Xmm(Xmm::Xmm0)),
+            _ => self.push_local(self.hinted_local),
         }
     }
 
     /// Pushes an i32 that is 1 if the condition holds on the flags as they are now.
     pub(super) fn push_condition(&mut self, cond: Cond) {
         if self.wants_flags() {
-            self.push(ValType::I32, Value::Flags(cond));
+            self.push(ValType::I32, Operand::Flags(cond));
         } else {
             let register = self.gpr_for_any_result();
             self.load_gpr_keeping_flags(Size::S32, register, Operand::Flags(cond));

@@ -7,7 +7,6 @@
 
 use super::Compiler;
 use super::registers::{Operand, imm32, int_type, slot};
-use super::value::Value;
 use crate::asm::{Alu, Cond, Gpr, GprSet, Mem, Scale, Shift, Size};
 use crate::compile::abi::SCRATCH;
 use crate::module::ValType;
@@ -188,7 +187,7 @@ impl Compiler {
         }
         self.release(left);
         self.release(right);
-        self.push(int_type(size), Value::Flags(Cond::Ne));
+        self.push(int_type(size), Operand::Flags(Cond::Ne));
     }
 }
 
@@ -548,8 +547,8 @@ impl Compiler {
     pub(super) fn wrap(&mut self) {
         let top = self.stack.top();
         top.ty = ValType::I32;
-        if let Value::Const(bits) = top.value {
-            top.value = Value::Const(truncate(Size::S32, bits));
+        if let Operand::Const(bits) = top.operand {
+            top.operand = Operand::Const(truncate(Size::S32, bits));
         }
     }
 }

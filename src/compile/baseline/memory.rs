@@ -8,7 +8,6 @@ use wasmparser::{MemArg, MemArgTarget};
 
 use super::Compiler;
 use super::registers::{Operand, imm32, int_type};
-use super::value::Value;
 use crate::asm::{Alu, FloatSize, Gpr, Mem, Scale, Shift, Size};
 use crate::compile::TrapSite;
 use crate::compile::abi::{Place, SCRATCH, VMCTX, VmMemory};
@@ -48,7 +47,7 @@ pub(super) struct Address {
     uses_scratch: bool,
 }
 
-/// What is known of a load that is left to the next operator: [`Value::Memory`].
+/// What is known of a load that is left to the next operator: [`Operand::Memory`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fused {
     mem: Mem,
@@ -180,7 +179,7 @@ impl Compiler {
         };
         self.stack.pop();
         self.fused = Fused { mem, index, wasm_offset: self.operator };
-        self.push(ty, Value::Memory);
+        self.push(ty, Operand::Memory);
         true
     }
 

@@ -56,13 +56,13 @@ use self::cold::Cold;
 use self::constants::Constants;
 use self::control::ControlFrame;
 use self::decode::Code;
-use self::frame::{Frame, Home};
+use self::frame::Frame;
 use self::integer::ZeroFlag;
 use self::memory::Fused;
 use self::moves::Moves;
 use self::operators::Emit;
 use self::registers::Registers;
-use self::value::{Value, ValueStack};
+use self::value::{Operand, ValueStack};
 use super::abi::{Layout, Signature};
 use super::{
     CallSite, CompileOptions, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, OperatorStart,
@@ -89,6 +89,10 @@ pub(crate) struct Compiler {
     operator: u32,
     /// The bytes of the one behind it: see [`hints`].
     lookahead: u64,
+    /// Where the local lives that it sets, if it sets one; otherwise nowhere.
+    hinted_home: Operand,
+    /// That local.
+    hinted_local: u32,
     /// Where the one behind it, if it is a call, wants its last argument.
     wanted_gpr: Option<Gpr>,
     /// Whether it can be executed.
@@ -104,7 +108,8 @@ pub(crate) struct Compiler {
     stack: ValueStack,
     registers: Registers,
     local_types: Vec<ValType>,
-    homes: Vec<Home>,
+    /// Where each local lives: a register or a slot.
+    homes: Vec<Operand>,
     /// Where the base of memory 0 is all the time, if the function accesses it often enough.
     memory_base: Option<Gpr>,
     frame: Frame,
@@ -155,6 +160,8 @@ impl Compiler {
             body_start: 0,
             operator: 0,
             lookahead: 0,
+            hinted_home: frame::NOWHERE,
+            hinted_local: 0,
             wanted_gpr: None,
             reachable: true,
             skipped_blocks: 0,
@@ -333,20 +340,24 @@ impl Compiler {
         assert!(window.len() <= value::WINDOW);
         for height in window {
             let entry = self.stack.get(height);
-            match entry.value {
-                Value::Const(_) | Value::Spilled => {}
-                Value::Gpr(register) if self.registers.gprs.contains(register) => {
+            if let Some(local) = entry.local() {
+                assert_eq!(entry.operand, self.homes[local as usize]);
+                continue;
+            }
+            match entry.operand {
+                Operand::Const(_) => {}
+                Operand::Slot(place) => assert_eq!(place, self.frame.place_of(height)),
+                Operand::Gpr(register) if self.registers.gprs.contains(register) => {
                     assert!(!gprs.contains(register), "{register:?} is free or used twice");
                     gprs.insert(register);
                     let is_narrow = self.registers.zero_extended.contains(register);
                     assert!(entry.ty == ValType::I32 || !is_narrow, "{register:?} is wider");
                 }
-                Value::Xmm(register) if self.registers.xmms.contains(register) => {
+                Operand::Xmm(register) if self.registers.xmms.contains(register) => {
                     assert!(!xmms.contains(register), "{register:?} is free or used twice");
                     xmms.insert(register);
                 }
-                Value::Local(local) => assert!(self.homes[local as usize] != Home::Nowhere),
-                Value::Memory => {
+                Operand::Memory => {
                     assert_eq!(height + 1, self.stack.len(), "for the next operator only");
                     if let Some(index) = self.fused.index
                         && self.registers.gprs.contains(index)
@@ -355,7 +366,7 @@ impl Compiler {
                         gprs.insert(index);
                     }
                 }
-                Value::Flags(_) | Value::Gpr(_) | Value::Xmm(_) => {
+                Operand::Flags(_) | Operand::Gpr(_) | Operand::Xmm(_) => {
                     assert_eq!(height + 1, self.stack.len(), "for the next operator only");
                 }
             }

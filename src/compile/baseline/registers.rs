@@ -7,9 +7,9 @@
 //! no longer on the stack, so nothing that happens in between can evict it.
 
 use super::Compiler;
-use super::frame::Home;
-use super::value::{Value, WINDOW};
-use crate::asm::{Cond, FloatSize, Gpr, GprSet, Mem, Size, Xmm, XmmSet};
+pub(super) use super::value::Operand;
+use super::value::{Entry, WINDOW};
+use crate::asm::{FloatSize, Gpr, GprSet, Mem, Size, Xmm, XmmSet};
 use crate::compile::abi::{FLOAT_SCRATCH, SCRATCH};
 use crate::module::ValType;
 
@@ -57,26 +57,10 @@ impl Registers {
     }
 }
 
-/// An operand off the stack, ready to be used in an instruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operand {
-    /// The bits of a number; for a vector, its number among the function's constants.
-    Const(u64),
-    /// A temporary, or the home of a local.
-    Gpr(Gpr),
-    Xmm(Xmm),
-    /// Bytes from rbp.
-    Slot(i32),
-    Flags(Cond),
-    /// In a linear memory: whoever reads it asks just before, by
-    /// [`fused_load`](Compiler::fused_load), where it is, and reads all of it.
-    Memory,
-}
-
 /// The frame's slot at this distance from rbp.
 #[inline]
-pub(super) fn slot(offset: i32) -> Mem {
-    Mem::base(Gpr::Rbp, offset)
+pub(super) fn slot(offset: isize) -> Mem {
+    Mem::base(Gpr::Rbp, offset as i32)
 }
 
 /// How wide a value of the type is.
@@ -111,17 +95,37 @@ pub(super) fn imm32(size: Size, bits: u64) -> Option<i32> {
 
 /// Pushing and popping.
 impl Compiler {
+    /// Pushes what stands for no local.
     #[inline]
-    pub(super) fn push(&mut self, ty: ValType, value: Value) {
-        self.stack.push(ty, value);
+    pub(super) fn push(&mut self, ty: ValType, operand: Operand) {
+        self.stack.push(ty, operand);
+        self.keep_window();
+    }
+
+    /// Pushes what stands for this local.
+    #[inline(always)]
+    pub(super) fn push_local(&mut self, local: u32) {
+        let (ty, home) = (self.local_types[local as usize], self.homes[local as usize]);
+        self.stack.push_local(ty, local, home);
+        self.keep_window();
+    }
+
+    /// After each push.
+    #[inline]
+    pub(super) fn keep_window(&mut self) {
         if self.stack.len() - self.stack.settled() > WINDOW {
-            self.settle(self.stack.settled() + 1);
+            self.settle_deepest();
         }
+    }
+
+    #[cold]
+    fn settle_deepest(&mut self) {
+        self.settle(self.stack.settled() + 1);
     }
 
     #[inline]
     pub(super) fn push_const(&mut self, ty: ValType, bits: u64) {
-        self.push(ty, Value::Const(bits));
+        self.push(ty, Operand::Const(bits));
     }
 
     /// Pushes what an operator left in this register: a temporary, or the home of the local that
@@ -135,7 +139,7 @@ impl Compiler {
             } else {
                 self.registers.zero_extended.remove(register);
             }
-            self.push(ty, Value::Gpr(register));
+            self.push(ty, Operand::Gpr(register));
         } else {
             self.push_hinted(ty);
         }
@@ -143,32 +147,13 @@ impl Compiler {
 
     #[inline]
     pub(super) fn pop(&mut self) -> Operand {
-        let entry = self.stack.pop();
-        self.locate(entry.value, self.stack.len())
+        self.stack.pop().operand
     }
 
     /// Where the entry at this height is.
     #[inline]
-    pub(super) fn operand_at(&mut self, height: usize) -> Operand {
-        self.locate(self.stack.get(height).value, height)
-    }
-
-    #[inline]
-    pub(super) fn locate(&mut self, value: Value, height: usize) -> Operand {
-        match value {
-            Value::Const(bits) => Operand::Const(bits),
-            Value::Gpr(register) => Operand::Gpr(register),
-            Value::Xmm(register) => Operand::Xmm(register),
-            Value::Spilled => Operand::Slot(self.frame.operand_slot(height)),
-            Value::Flags(cond) => Operand::Flags(cond),
-            Value::Memory => Operand::Memory,
-            Value::Local(local) => match self.homes[local as usize] {
-                Home::Gpr(register) => Operand::Gpr(register),
-                Home::Xmm(register) => Operand::Xmm(register),
-                Home::Slot(offset) => Operand::Slot(offset),
-                Home::Nowhere => Operand::Const(0),
-            },
-        }
+    pub(super) fn operand_at(&self, height: usize) -> Operand {
+        self.stack.get(height).operand
     }
 
     /// The operand's register is free again, if it was a temporary.
@@ -250,14 +235,20 @@ impl Compiler {
 
     #[cold]
     fn evict_gpr(&mut self) {
-        if let Some(deepest) = self.stack.find_where(|value| matches!(value, Value::Gpr(_))) {
+        if let Some(deepest) = self
+            .stack
+            .find(|entry| entry.is_temporary() && matches!(entry.operand, Operand::Gpr(_)))
+        {
             self.spill(deepest);
         }
     }
 
     #[cold]
     fn evict_xmm(&mut self) {
-        if let Some(deepest) = self.stack.find_where(|value| matches!(value, Value::Xmm(_))) {
+        if let Some(deepest) = self
+            .stack
+            .find(|entry| entry.is_temporary() && matches!(entry.operand, Operand::Xmm(_)))
+        {
             self.spill(deepest);
         }
     }
@@ -267,14 +258,14 @@ impl Compiler {
     pub(super) fn take_this_gpr(&mut self, register: Gpr, avoided: GprSet) {
         debug_assert!(self.registers.gprs.contains(register), "a home is not to be had");
         if !self.registers.free_gprs.contains(register) {
-            let holder = self.stack.find(Value::Gpr(register));
+            let holder = self.stack.find(|entry| entry.operand == Operand::Gpr(register));
             debug_assert!(holder.is_some(), "an operand holds {register:?}");
             if let Some(holder) = holder {
                 match self.registers.free_gprs.minus(avoided).first() {
                     Some(other) => {
                         self.registers.free_gprs.remove(other);
                         self.asm.mov_rr(Size::S64, other, register);
-                        self.stack.set(holder, Value::Gpr(other));
+                        self.stack.set(holder, Operand::Gpr(other));
                         self.registers.free_gprs.insert(register);
                         if self.registers.zero_extended.contains(register) {
                             self.registers.zero_extended.remove(register);
@@ -405,20 +396,19 @@ impl Compiler {
     /// Moves the entry at this height to its canonical slot; frees its register.
     pub(super) fn spill(&mut self, height: usize) {
         let entry = self.stack.get(height);
-        if entry.value == Value::Spilled {
+        if entry.is_spilled() {
             return;
         }
-        let operand = self.operand_at(height);
         let offset = self.frame.operand_slot(height);
-        self.store(entry.ty, slot(offset), operand);
-        self.release(operand);
-        self.stack.set(height, Value::Spilled);
+        self.store(entry.ty, slot(offset), entry.operand);
+        self.release(entry.operand);
+        self.stack.set(height, Operand::Slot(offset));
     }
 
     /// Settles all entries below this height: constants stay, the others are spilled.
     pub(super) fn settle(&mut self, height: usize) {
         for at in self.stack.settled()..height {
-            if !matches!(self.stack.get(at).value, Value::Const(_)) {
+            if !matches!(self.stack.get(at).operand, Operand::Const(_)) {
                 self.spill(at);
             }
         }
@@ -437,21 +427,20 @@ impl Compiler {
     /// Copies the entries that stand for this local, which is about to be written.
     #[inline]
     pub(super) fn detach_local(&mut self, local: u32) {
-        while let Some(height) = self.stack.find(Value::Local(local)) {
+        while let Some(height) = self.stack.find_local(local) {
             self.detach_entry(height);
         }
     }
 
     #[cold]
     fn detach_entry(&mut self, height: usize) {
-        let ty = self.stack.get(height).ty;
-        let operand = self.operand_at(height);
+        let Entry { ty, operand, .. } = self.stack.get(height);
         if ty.is_vector_class() {
             match self.registers.free_xmms.first() {
                 Some(register) => {
                     self.registers.free_xmms.remove(register);
                     self.load_xmm(ty, register, operand);
-                    self.stack.set(height, Value::Xmm(register));
+                    self.stack.set(height, Operand::Xmm(register));
                 }
                 None => self.spill(height),
             }
@@ -460,7 +449,7 @@ impl Compiler {
                 Some(register) => {
                     self.registers.free_gprs.remove(register);
                     self.load_gpr_keeping_flags(size_of(ty), register, operand);
-                    self.stack.set(height, Value::Gpr(register));
+                    self.stack.set(height, Operand::Gpr(register));
                     if ty == ValType::I32 {
                         self.registers.zero_extended.insert(register);
                     }

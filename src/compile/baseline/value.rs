@@ -6,12 +6,13 @@
 //! # Rules
 //!
 //! 1. An entry says where the value *is*; pushing a constant or a local emits nothing.
-//! 2. Each height has one **canonical slot** in the frame, used by [`Value::Spilled`] and nobody
-//!    else. So any entry can be spilled at any time, without asking what else is in the frame.
+//! 2. Each height has one **canonical slot** in the frame, used by the entry there and nobody else.
+//!    So any entry can be spilled at any time, without asking what else is in the frame.
 //! 3. A temporary register backs exactly one entry.
-//! 4. [`Value::Local`] stands for the local's *current* content: before a local is written, the
-//!    entries that stand for it are copied.
-//! 5. [`Value::Flags`] and [`Value::Memory`] are only ever on top, and only if the very next operator takes them.
+//! 4. An entry may stand for a local: it is wherever the local's home is, and means the local's
+//!    *current* content. Before a local is written, the entries that stand for it are copied.
+//! 5. [`Operand::Flags`] and [`Operand::Memory`] are only ever on top, and only if the very next
+//!    operator takes them.
 //! 6. Entries below the *settled* mark are constants or spilled. Everything else is in the
 //!    **window** above it, which never holds more than [`WINDOW`] entries: whoever must search the
 //!    stack searches the window, and so every operator takes constant time.
@@ -23,29 +24,57 @@
 use crate::asm::{Cond, Gpr, Xmm};
 use crate::module::ValType;
 
-/// Where an operand is.
+/// Where an operand is, on the stack or off it.
+///
+/// Whatever it is, it is one word: so the compiler of this crate passes operands in registers, and the
+/// home of a local is an operand as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum Operand {
     /// Known: these bits, zero-extended. A vector's are among the function's constants, and this is
     /// the number there: 0 is zero.
     Const(u64),
-    /// Whatever this local holds.
-    Local(u32),
+    /// A temporary, or the home of a local.
     Gpr(Gpr),
     Xmm(Xmm),
-    /// In the canonical slot of its height.
-    Spilled,
+    /// In the frame: bytes from rbp. The canonical slot of the operand's height, or the home of a local.
+    Slot(isize),
     /// An i32: 1 if the condition holds on the flags, else 0.
     Flags(Cond),
-    /// In a linear memory, still to be loaded: see `memory.rs`, which knows from where.
+    /// In a linear memory, still to be loaded: whoever reads it asks just before, by
+    /// [`fused_load`](super::Compiler::fused_load), where it is, and reads all of it.
     Memory,
 }
 
-/// One operand.
+/// One operand on the stack.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub ty: ValType,
-    pub value: Value,
+    /// The local that it stands for, or [`NO_LOCAL`].
+    local: u32,
+    pub operand: Operand,
+}
+
+/// No function has so many locals.
+const NO_LOCAL: u32 = u32::MAX;
+
+impl Entry {
+    /// Whether this is in a register of its own.
+    #[inline]
+    pub fn is_temporary(&self) -> bool {
+        self.local == NO_LOCAL && matches!(self.operand, Operand::Gpr(_) | Operand::Xmm(_))
+    }
+
+    /// Whether this is in its canonical slot.
+    #[inline]
+    pub fn is_spilled(&self) -> bool {
+        self.local == NO_LOCAL && matches!(self.operand, Operand::Slot(_))
+    }
+
+    /// The local that this stands for.
+    #[inline]
+    pub fn local(&self) -> Option<u32> {
+        (self.local != NO_LOCAL).then_some(self.local)
+    }
 }
 
 /// The most entries that may be unsettled.
@@ -69,9 +98,22 @@ impl ValueStack {
         self.entries.len()
     }
 
+    /// Pushes what stands for no local.
     #[inline]
-    pub fn push(&mut self, ty: ValType, value: Value) {
-        self.entries.push(Entry { ty, value });
+    pub fn push(&mut self, ty: ValType, operand: Operand) {
+        self.entries.push(Entry { ty, local: NO_LOCAL, operand });
+    }
+
+    /// Pushes what stands for this local, whose home this is.
+    #[inline]
+    pub fn push_local(&mut self, ty: ValType, local: u32, home: Operand) {
+        self.entries.push(Entry { ty, local, operand: home });
+    }
+
+    /// Pushes what has been popped.
+    #[inline]
+    pub fn push_again(&mut self, entry: Entry) {
+        self.entries.push(entry);
     }
 
     /// Takes the top off. Validation has seen that there is one.
@@ -98,9 +140,12 @@ impl ValueStack {
         self.entries[height]
     }
 
+    /// Moves the entry at this height: if it stood for a local, it does no longer.
     #[inline]
-    pub fn set(&mut self, height: usize, value: Value) {
-        self.entries[height].value = value;
+    pub fn set(&mut self, height: usize, operand: Operand) {
+        let entry = &mut self.entries[height];
+        entry.local = NO_LOCAL;
+        entry.operand = operand;
     }
 
     /// The height of the lowest entry that is not settled.
@@ -116,17 +161,16 @@ impl ValueStack {
         self.settled = height;
     }
 
-    /// The entry of the window whose value this is.
+    /// The lowest entry of the window that meets the condition.
     #[inline]
-    pub fn find(&self, value: Value) -> Option<usize> {
+    pub fn find(&self, condition: impl Fn(&Entry) -> bool) -> Option<usize> {
         let window = &self.entries[self.settled..];
-        window.iter().position(|entry| entry.value == value).map(|at| at + self.settled)
+        window.iter().position(condition).map(|at| at + self.settled)
     }
 
-    /// The lowest entry of the window whose value meets the condition.
+    /// The lowest entry of the window that stands for this local.
     #[inline]
-    pub fn find_where(&self, condition: impl Fn(Value) -> bool) -> Option<usize> {
-        let window = &self.entries[self.settled..];
-        window.iter().position(|entry| condition(entry.value)).map(|at| at + self.settled)
+    pub fn find_local(&self, local: u32) -> Option<usize> {
+        self.find(|entry| entry.local == local)
     }
 }

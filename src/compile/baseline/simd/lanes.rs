@@ -2,7 +2,6 @@
 
 use super::super::Compiler;
 use super::super::registers::{Operand, size_of, slot};
-use super::super::value::Value;
 use super::operands::NONE;
 use crate::asm::vector::*;
 use crate::asm::{FloatSize, Mem, Size, VectorOp, VectorRm, Xmm};
@@ -73,7 +72,7 @@ impl Compiler {
             };
             return self.push_const(ty, bits);
         }
-        let place = |offset: i32| slot(offset + i32::from(lane) * size.bytes() as i32);
+        let place = |offset: isize| slot(offset + isize::from(lane) * size.bytes() as isize);
         if ty.is_vector_class() {
             let dst = self.vector_result(operand, NONE);
             match operand {
@@ -243,8 +242,8 @@ impl Compiler {
 
     pub(super) fn shuffle(&mut self, mut lanes: [u8; 16]) {
         let top = self.stack.len() - 1;
-        let (left, right) = (self.stack.get(top - 1).value, self.stack.get(top).value);
-        if left == right && left != Value::Spilled {
+        let (left, right) = (self.operand_at(top - 1), self.operand_at(top));
+        if left == right {
             lanes = lanes.map(|lane| lane & 15);
         }
         let right = self.pop_operand();
