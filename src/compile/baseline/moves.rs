@@ -19,35 +19,54 @@ pub(super) struct Moves {
     sources: [(ValType, Operand); REGISTERS],
     /// The destinations, a bit each.
     pending: u32,
+    /// Those of them that get what is in another register.
+    from_registers: u32,
+    /// The registers that are read for them.
+    read: u32,
 }
 
 impl Default for Moves {
     fn default() -> Moves {
-        Moves { sources: [(ValType::I32, Operand::Const(0)); REGISTERS], pending: 0 }
+        Moves { sources: [(ValType::I32, Operand::Const(0)); REGISTERS], pending: 0, from_registers: 0, read: 0 }
     }
 }
 
 impl Moves {
     pub fn clear(&mut self) {
         self.pending = 0;
+        self.from_registers = 0;
+        self.read = 0;
     }
 
+    #[inline]
     pub fn set_gpr(&mut self, dst: Gpr, ty: ValType, src: Operand) {
         self.add(usize::from(dst.index()), ty, src);
     }
 
+    #[inline]
     pub fn set_xmm(&mut self, dst: Xmm, ty: ValType, src: Operand) {
         self.add(XMM + usize::from(dst.index()), ty, src);
     }
 
+    #[inline]
     fn add(&mut self, dst: usize, ty: ValType, src: Operand) {
         debug_assert!(self.pending & 1 << dst == 0, "two values for one register");
+        match register(src) {
+            // It is there already.
+            Some(src) if src == dst => return,
+            Some(src) => {
+                self.from_registers |= 1 << dst;
+                self.read |= 1 << src;
+            }
+            None => {}
+        }
         self.sources[dst] = (ty, src);
         self.pending |= 1 << dst;
     }
 }
 
 /// The number of the register that an operand is in.
+#[inline]
 fn register(operand: Operand) -> Option<usize> {
     match operand {
         Operand::Gpr(register) => Some(usize::from(register.index())),
@@ -59,17 +78,29 @@ fn register(operand: Operand) -> Option<usize> {
 impl Compiler {
     /// Emits the moves that have been gathered. Clobbers the flags and the scratch registers.
     pub(super) fn emit_moves(&mut self) {
-        // Of the moves between registers, one can be emitted once nobody reads its destination.
-        let mut waiting = 0u32;
+        let Moves { pending, from_registers, read, .. } = self.moves;
+        if read & from_registers == 0 {
+            for dst in bits(from_registers) {
+                self.move_to(dst);
+            }
+        } else {
+            self.emit_entangled_moves();
+        }
+        // Constants and slots depend on no register that a move could have overwritten.
+        for dst in bits(pending & !from_registers) {
+            self.move_to(dst);
+        }
+        self.moves.clear();
+    }
+
+    /// Emits the moves between registers of which one writes what another reads: it can be emitted
+    /// once nobody reads its destination.
+    fn emit_entangled_moves(&mut self) {
+        let mut waiting = self.moves.from_registers;
         let mut readers = [0u8; REGISTERS];
-        for dst in bits(self.moves.pending) {
-            match register(self.moves.sources[dst].1) {
-                Some(src) if src == dst => self.moves.pending &= !(1 << dst),
-                Some(src) => {
-                    waiting |= 1 << dst;
-                    readers[src] += 1;
-                }
-                None => {}
+        for dst in bits(waiting) {
+            if let Some(src) = register(self.moves.sources[dst].1) {
+                readers[src] += 1;
             }
         }
         let mut ready =
@@ -101,13 +132,6 @@ impl Compiler {
                 ready |= 1 << saved;
             }
         }
-        // Constants and slots depend on no register that a move could have overwritten.
-        for dst in bits(self.moves.pending) {
-            if register(self.moves.sources[dst].1).is_none() {
-                self.move_to(dst);
-            }
-        }
-        self.moves.pending = 0;
     }
 
     fn move_to(&mut self, dst: usize) {
