@@ -54,23 +54,17 @@ impl Op {
     /// operands. `opcode` is the byte form.
     #[inline]
     pub(super) const fn sized(opcode: u8, size: Size) -> Self {
-        match size {
-            Size::S8 => Self::one(opcode),
-            _ => Self::one(opcode | 1).size(size),
-        }
+        Self::one(opcode | !matches!(size, Size::S8) as u8).size(size)
     }
 
-    /// Adds what `size` needs: the operand-size prefix or REX.W.
+    /// Adds what `size` needs: the operand-size prefix or REX.W. Without branches, because the
+    /// compilers' sizes come in no order that a processor could foresee; so are the next ones.
     #[inline]
     pub(super) const fn size(mut self, size: Size) -> Self {
-        match size {
-            Size::S8 | Size::S32 => {}
-            Size::S16 => {
-                debug_assert!(self.prefix == 0, "no 16-bit form");
-                self.prefix = 0x66;
-            }
-            Size::S64 => self.rex |= REX_W,
-        }
+        let is_16 = matches!(size, Size::S16);
+        debug_assert!(!is_16 || self.prefix == 0, "no 16-bit form");
+        self.prefix |= 0x66 * is_16 as u8;
+        self.rex |= REX_W * matches!(size, Size::S64) as u8;
         self
     }
 
@@ -85,9 +79,8 @@ impl Op {
     #[inline]
     pub(super) const fn operand(mut self, size: Size, register: Gpr) -> Self {
         use Gpr::{Rbp, Rdi, Rsi, Rsp};
-        if matches!(size, Size::S8) && matches!(register, Rsp | Rbp | Rsi | Rdi) {
-            self.rex |= REX;
-        }
+        let renamed = matches!(size, Size::S8) & matches!(register, Rsp | Rbp | Rsi | Rdi);
+        self.rex |= REX * renamed as u8;
         self
     }
 

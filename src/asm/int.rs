@@ -283,10 +283,10 @@ impl Assembler {
     /// `S64` that is a plain load.
     #[inline]
     pub fn movzx_rm(&mut self, dst: Gpr, src: Mem, from: Size) {
-        match from {
-            Size::S8 => self.rm(Op::of_0f(0xB6), dst.index(), src),
-            Size::S16 => self.rm(Op::of_0f(0xB7), dst.index(), src),
-            Size::S32 | Size::S64 => self.mov_rm(from, dst, src),
+        if from < Size::S32 {
+            self.rm(Op::of_0f(0xB6 | (from == Size::S16) as u8), dst.index(), src);
+        } else {
+            self.mov_rm(from, dst, src);
         }
     }
 

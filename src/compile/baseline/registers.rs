@@ -287,6 +287,7 @@ impl Compiler {
     pub(super) fn load_gpr(&mut self, size: Size, dst: Gpr, src: Operand) {
         match src {
             Operand::Const(0) => self.asm.zero(dst),
+            Operand::Gpr(src) if src == dst => {}
             _ => self.load_gpr_keeping_flags(size, dst, src),
         }
     }
