@@ -7,10 +7,55 @@ use crate::module::FuncType;
 
 #[derive(Default)]
 struct Interned {
-    /// Each type's number and how many modules use it.
-    by_type: HashMap<FuncType, (u32, usize)>,
-    by_id: HashMap<u32, FuncType>,
-    last: u32,
+    /// The type with each number, 0 left out, and how many modules use it. Some have none: see
+    /// [`MOST_IDLE`].
+    types: Vec<(FuncType, usize)>,
+    numbers: HashMap<FuncType, u32>,
+    /// Numbers that stand for nothing.
+    free: Vec<u32>,
+    /// How many numbers nobody uses that still stand for a type.
+    idle: usize,
+}
+
+/// How many types keep their numbers although nobody uses them, because the next module is likely to
+/// use them again: finding a type takes a fraction of the time of making and forgetting it.
+const MOST_IDLE: usize = 64;
+/// Types with more parameters and results are not kept, so that idle ones take little memory.
+const MOST_KEPT: usize = 16;
+
+impl Interned {
+    /// The type's number, with one more user.
+    fn number(&mut self, ty: &FuncType) -> u32 {
+        if let Some(number) = self.numbers.get(ty) {
+            let (_, users) = &mut self.types[*number as usize - 1];
+            self.idle -= usize::from(*users == 0);
+            *users += 1;
+            return *number;
+        }
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.types.push((FuncType::new([], []), 0));
+            self.types.len() as u32
+        });
+        self.types[number as usize - 1] = (ty.clone(), 1);
+        self.numbers.insert(ty.clone(), number);
+        number
+    }
+
+    /// Takes one user from a number.
+    fn release(&mut self, number: u32) {
+        let (ty, users) = &mut self.types[number as usize - 1];
+        *users -= 1;
+        if *users > 0 {
+            return;
+        }
+        if self.idle < MOST_IDLE && ty.params().len() + ty.results().len() <= MOST_KEPT {
+            self.idle += 1;
+            return;
+        }
+        let ty = std::mem::replace(ty, FuncType::new([], []));
+        self.numbers.remove(&ty);
+        self.free.push(number);
+    }
 }
 
 static INTERNED: LazyLock<Mutex<Interned>> = LazyLock::new(Mutex::default);
@@ -25,23 +70,7 @@ impl TypeIds {
             return TypeIds::default();
         }
         let mut interned = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
-        let ids = types.iter().map(|ty| {
-            if let Some((id, users)) = interned.by_type.get_mut(ty) {
-                *users += 1;
-                return *id;
-            }
-            // Not 0, and not one that is in use: numbers come round after four billion types.
-            loop {
-                interned.last = interned.last.wrapping_add(1);
-                if interned.last != 0 && !interned.by_id.contains_key(&interned.last) {
-                    break;
-                }
-            }
-            let id = interned.last;
-            interned.by_type.insert(ty.clone(), (id, 1));
-            interned.by_id.insert(id, ty.clone());
-            id
-        });
+        let ids = types.iter().map(|ty| interned.number(ty));
         TypeIds(ids.collect())
     }
 
@@ -57,20 +86,16 @@ impl Drop for TypeIds {
         }
         let mut interned = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
         for id in &self.0 {
-            let Some(ty) = interned.by_id.get(id).cloned() else { continue };
-            let Some((_, users)) = interned.by_type.get_mut(&ty) else { continue };
-            *users -= 1;
-            if *users == 0 {
-                interned.by_type.remove(&ty);
-                interned.by_id.remove(id);
-            }
+            interned.release(*id);
         }
     }
 }
 
 /// The type that a number in use stands for.
 pub(super) fn type_of(id: u32) -> Option<FuncType> {
-    INTERNED.lock().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()
+    let interned = INTERNED.lock().unwrap_or_else(PoisonError::into_inner);
+    let (ty, users) = interned.types.get((id as usize).checked_sub(1)?)?;
+    (*users > 0).then(|| ty.clone())
 }
 
 #[cfg(test)]
@@ -90,5 +115,31 @@ mod tests {
         assert_eq!(type_of(id), Some(unusual));
         drop(other);
         assert_eq!(type_of(id), None);
+    }
+
+    #[test]
+    fn few_numbers_stay_although_nobody_uses_them() {
+        let mut interned = Interned::default();
+        let types: Vec<_> = (0..3 * MOST_IDLE)
+            .map(|at| {
+                let params =
+                    (0..8).map(|bit| if at >> bit & 1 == 0 { ValType::I32 } else { ValType::I64 });
+                FuncType::new(params.collect::<Vec<_>>(), [])
+            })
+            .chain([FuncType::new([ValType::F64; MOST_KEPT + 1], [])])
+            .collect();
+        for _ in 0..3 {
+            let numbers: Vec<u32> = types.iter().map(|ty| interned.number(ty)).collect();
+            let mut sorted = numbers.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            assert_eq!((sorted.len(), interned.idle), (types.len(), 0));
+            // The largest one first, when there would be room.
+            for number in numbers.iter().rev() {
+                interned.release(*number);
+            }
+            assert_eq!((interned.idle, interned.numbers.len()), (MOST_IDLE, MOST_IDLE));
+            assert_eq!(interned.types.len(), types.len());
+        }
     }
 }
