@@ -249,6 +249,10 @@ fn section(payload: Payload<'_>, info: &mut ModuleInfo) -> Result<(), LoadError>
             }
         }
         Payload::DataSection(reader) => {
+            // Validation has counted them, and so there are as many. Some programs have 100,000.
+            info.data.reserve(reader.count() as usize);
+            let range = reader.range();
+            info.data_bytes.reserve((range.end - range.start) as usize);
             for data in reader {
                 let data = data.map_err(invalid)?;
                 let mode = match data.kind {
@@ -258,7 +262,9 @@ fn section(payload: Payload<'_>, info: &mut ModuleInfo) -> Result<(), LoadError>
                         offset: const_expr(&offset_expr)?,
                     },
                 };
-                info.data.push(DataSegment { mode, bytes: data.data.into() });
+                let start = info.data_bytes.len();
+                info.data_bytes.extend_from_slice(data.data);
+                info.data.push(DataSegment { mode, bytes: start..info.data_bytes.len() });
             }
         }
         Payload::CustomSection(reader) => {

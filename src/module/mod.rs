@@ -11,6 +11,7 @@ mod load;
 mod names;
 mod types;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use facts::{Facts, ValidBody, Validation};
@@ -50,6 +51,8 @@ pub(crate) struct ModuleInfo {
     pub global_inits: Vec<ConstExpr>,
     pub elements: Vec<ElementSegment>,
     pub data: Vec<DataSegment>,
+    /// The bytes of all data segments.
+    pub data_bytes: Vec<u8>,
     /// The exports, in the module's order.
     pub exports: Vec<Export>,
     /// The start function.
@@ -112,7 +115,8 @@ pub(crate) struct ElementSegment {
 #[derive(Debug)]
 pub(crate) struct DataSegment {
     pub mode: SegmentMode,
-    pub bytes: Box<[u8]>,
+    /// Where its bytes are in [`ModuleInfo::data_bytes`].
+    pub bytes: Range<usize>,
 }
 
 /// One export.

@@ -568,7 +568,9 @@ impl Inner {
         len: u64,
     ) -> Option<()> {
         let dropped = self.dropped_data.borrow()[segment];
-        let bytes: &[u8] = if dropped { &[] } else { &self.module.0.info.data[segment].bytes };
+        let info = &self.module.0.info;
+        let bytes: &[u8] =
+            if dropped { &[] } else { &info.data_bytes[info.data[segment].bytes.clone()] };
         let bytes = bytes.get(from as usize..from.checked_add(len)? as usize)?;
         let to = self.memory(memory).range(to, len)?;
         // SAFETY: the range was just seen to lie in the memory, which is not part of the module.
