@@ -25,8 +25,18 @@ use crate::compile::{
 use crate::error::{LoadError, NotPlain};
 use crate::module::{Body, Facts, ModuleInfo, ValidBody, check_code, check_limit};
 
-/// The bytes of the bodies in a batch: milliseconds of each tier's work.
-const fn batch_bytes(tier: Tier) -> usize {
+/// The bytes of the bodies in a batch: at most milliseconds of each tier's work, and so many batches
+/// that the last ones do not leave a thread waiting for long.
+fn batch_bytes(tier: Tier, bodies: usize) -> usize {
+    const MANY: usize = 64;
+    match tier {
+        Tier::Baseline => (bodies / MANY).clamp(8 << 10, 64 << 10),
+        Tier::Cranelift => 8 << 10,
+    }
+}
+
+/// Bodies of so few bytes are one thread's work: starting another would take longer.
+const fn too_few_to_share(tier: Tier) -> usize {
     match tier {
         Tier::Baseline => 64 << 10,
         Tier::Cranelift => 8 << 10,
@@ -112,13 +122,13 @@ pub(super) fn compile(
     clock: &mut Clock,
 ) -> Result<Compiled, LoadError> {
     let bytes: usize = bodies.iter().map(Body::len).sum();
-    let batch = batch_bytes(engine.tier());
+    let batch = batch_bytes(engine.tier(), bytes);
     let job = Job { engine, info, layout, foreign, bytes, code_bytes: AtomicU64::new(0) };
     let mut all = Compiled::default();
     if engine.tier() == Tier::Cranelift {
         all.code = Code::Chunks(Vec::new());
     }
-    if bytes <= batch {
+    if bytes <= too_few_to_share(engine.tier()) {
         let mut worker = engine.worker();
         let mut part = Part::default();
         job.compile(bodies, &mut worker, &mut part)?;

@@ -27,7 +27,12 @@ pub(super) struct Moves {
 
 impl Default for Moves {
     fn default() -> Moves {
-        Moves { sources: [(ValType::I32, Operand::Const(0)); REGISTERS], pending: 0, from_registers: 0, read: 0 }
+        Moves {
+            sources: [(ValType::I32, Operand::Const(0)); REGISTERS],
+            pending: 0,
+            from_registers: 0,
+            read: 0,
+        }
     }
 }
 
