@@ -321,13 +321,14 @@ impl Compiler {
             return;
         }
         for (home, ty) in self.homes.iter().zip(&facts.locals) {
-            let register = match *home {
-                Operand::Gpr(home) if !CALLEE_SAVED.contains(home) => Operand::Gpr(home),
-                Operand::Xmm(home) => Operand::Xmm(home),
-                _ => continue,
+            let is_overwritten = match *home {
+                Operand::Gpr(home) => !CALLEE_SAVED.contains(home),
+                home => matches!(home, Operand::Xmm(_)),
             };
-            let slot = self.frame.fixed_slot(*ty);
-            self.frame.kept.push(Kept { ty: *ty, register, slot });
+            if is_overwritten {
+                let slot = self.frame.fixed_slot(*ty);
+                self.frame.kept.push(Kept { ty: *ty, register: *home, slot });
+            }
         }
     }
 
