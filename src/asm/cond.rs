@@ -3,7 +3,7 @@
 /// A condition on the flags, numbered as the hardware does.
 ///
 /// Named for `cmp left, right`: `B` and `A` order unsigned integers (and the
-/// outcome of `ucomiss`), `L` and `G` signed ones.
+/// outcome of `ucomiss`), `L` and `G` signed ones. A whole word, like registers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u64)]
 pub enum Cond {

@@ -12,6 +12,8 @@ macro_rules! register_file {
         [$($name:ident = $number:literal),* $(,)?]
     ) => {
         $(#[$reg_doc])*
+        ///
+        /// A whole word, so that what is either a register or a number travels in registers.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[repr(u64)]
         pub enum $reg {

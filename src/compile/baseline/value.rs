@@ -26,8 +26,8 @@ use crate::module::ValType;
 
 /// Where an operand is, on the stack or off it.
 ///
-/// Whatever it is, it is one word: so the compiler of this crate passes operands in registers, and the
-/// home of a local is an operand as it stands.
+/// Whatever it is, it is one word and a tag, which rustc passes in two registers, as it does not if
+/// the variants differ in width. The home of a local is an operand as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Operand {
     /// Known: these bits, zero-extended. A vector's are among the function's constants, and this is
@@ -36,7 +36,8 @@ pub(super) enum Operand {
     /// A temporary, or the home of a local.
     Gpr(Gpr),
     Xmm(Xmm),
-    /// In the frame: bytes from rbp. The canonical slot of the operand's height, or the home of a local.
+    /// In the frame, so many bytes from rbp: the canonical slot of the operand's height, or the home
+    /// of a local.
     Slot(isize),
     /// An i32: 1 if the condition holds on the flags, else 0.
     Flags(Cond),
