@@ -37,7 +37,10 @@ impl Reservation {
         let base =
             unsafe { libc::mmap(ptr::null_mut(), RESERVATION, libc::PROT_NONE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            let message =
+                format!("no address space for a memory, which takes 8 GiB of it: {error}");
+            return Err(io::Error::new(error.kind(), message));
         }
         let base = NonNull::new(base.cast()).expect("the system maps nothing at address 0");
         Ok(Reservation { base, accessible: 0, resident: 0 })
@@ -60,7 +63,12 @@ impl Reservation {
             let result =
                 unsafe { libc::mprotect(self.at(range.start).cast(), range.len(), protection) };
             if result != 0 {
-                return Err(io::Error::last_os_error());
+                let error = io::Error::last_os_error();
+                let message = format!(
+                    "the system gives no memory of {bytes} bytes, for which it needs a mapping of \
+                     its own (`vm.max_map_count`): {error}"
+                );
+                return Err(io::Error::new(error.kind(), message));
             }
         }
         self.accessible = bytes;
@@ -68,7 +76,7 @@ impl Reservation {
     }
 
     /// Makes all that is accessible zero.
-    fn clear(&mut self) -> io::Result<()> {
+    pub fn clear(&mut self) -> io::Result<()> {
         let mut pages = PopulatedPages::default();
         let rest = pages.find(self.base.as_ptr() as usize, self.accessible);
         self.resident = 0;
