@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What one memory reserves: an index, an offset, and a guard for the widest access.
 const RESERVATION: usize = (4 << 30) + (4 << 30) + (64 << 10);
@@ -139,7 +139,7 @@ impl Pool {
 
     /// The idle one that was used last, preferably of the right size.
     fn take_idle(&self, bytes: usize) -> Option<Reservation> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         let fits = idle.reservations.iter().rposition(|idle| idle.accessible == bytes);
         let index = fits.or(idle.reservations.len().checked_sub(1))?;
         let reservation = idle.reservations.remove(index);
@@ -149,11 +149,15 @@ impl Pool {
 
     /// Takes back a reservation that nobody uses any more.
     pub fn put(&self, mut reservation: Reservation) {
+        // Emptying one that will not be kept would be for nothing.
+        if self.idle().reservations.len() >= MAX_IDLE {
+            return;
+        }
         // One that cannot be emptied is not kept.
         if reservation.clear().is_err() {
             return;
         }
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         if idle.reservations.len() >= MAX_IDLE {
             return;
         }
@@ -165,6 +169,10 @@ impl Pool {
         }
         idle.resident += reservation.resident;
         idle.reservations.push(reservation);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
