@@ -16,10 +16,10 @@ use super::group::{Handle, Membership};
 use super::growth::{Growth, Limiter, Refusal, Resource};
 use super::host::HostFunc;
 use super::imports::{Definition, Imports};
-use super::memory::{LinearMemory, PAGE, check_pages, max_bytes};
+use super::memory::LinearMemory;
 use super::module::Module;
 use super::places::{MemoryOf, TableOf};
-use super::table::{RawRef, Table as Elements, check_elements, max_elements};
+use super::table::{RawRef, Table as Elements};
 use super::thread::Thread;
 use super::typed::{TypedFunc, WasmFn};
 use super::{signals, trampolines, trap};
@@ -27,7 +27,7 @@ use crate::compile::abi::{
     HostContext, Place, VmContext, VmFuncRef, VmFunction, VmGlobal, VmMemory, VmTable,
 };
 use crate::error::{ExportError, LinkError, Trap, TrapCode};
-use crate::module::{ConstExpr, Export, ExportKind, FuncType, Limits, SegmentMode};
+use crate::module::{ConstExpr, Export, ExportKind, FuncType, SegmentMode};
 
 /// A module that can be called.
 ///
@@ -44,7 +44,7 @@ pub(super) struct Inner {
     pub module: Module,
     pub thread: Rc<Thread>,
     context: Context,
-    limiter: Option<Limiter>,
+    pub limiter: Option<Limiter>,
     /// How many views of its memories there are.
     pub views: Cell<usize>,
     /// The memories and tables that the module defines.
@@ -375,10 +375,15 @@ impl Inner {
         let size = module.0.layout.size;
         let allocation = Context::allocation(size);
         // SAFETY: the size is not zero.
-        let start = unsafe { alloc::alloc_zeroed(allocation) };
+        let start = unsafe { alloc::alloc(allocation) };
         let Some(start) = NonNull::new(start) else { alloc::handle_alloc_error(allocation) };
-        // SAFETY: the offset is within the allocation.
-        let context = Context { start: unsafe { start.add(Context::OFFSET) }.cast(), size };
+        // SAFETY: the context lies within the allocation, to its end. (Asking the allocator for zeros
+        // is slower for so few of them.)
+        let context = unsafe {
+            let context = start.add(Context::OFFSET);
+            context.write_bytes(0, size);
+            Context { start: context.cast(), size }
+        };
         let mut inner = start.cast::<Inner>();
         // SAFETY: the allocation begins with room for this, and nobody else knows of it until there
         // is a handle; whoever has that frees it.
@@ -420,76 +425,6 @@ impl Inner {
             inner.drop_in_place();
             alloc::dealloc(inner.as_ptr().cast(), allocation);
         }
-    }
-
-    fn make_memories(&mut self) -> Result<(), LinkError> {
-        let module = self.module.clone();
-        let (info, limit) = (&module.0.info, self.limits().memory_pages);
-        let own = info.memories.iter().enumerate().skip(info.imported_memories as usize);
-        self.memories.reserve_exact(own.len());
-        for (index, ty) in own {
-            let desired = u64::from(ty.min) * PAGE as u64;
-            let growth = Growth {
-                resource: Resource::Memory,
-                index: index as u32,
-                current: 0,
-                desired,
-                maximum: max_bytes(*ty, limit),
-            };
-            let made = check_pages(*ty, u64::from(ty.min), limit).and_then(|pages| {
-                self.approve(&growth)?;
-                LinearMemory::new(pages, module.engine().pool())
-                    .inspect_err(|_| self.take_back(&growth))
-                    .map_err(Refusal::System)
-            });
-            let memory = made.map_err(|why| why.into_link_error(Resource::Memory, desired))?;
-            self.memories.push(RefCell::new(memory));
-        }
-        Ok(())
-    }
-
-    fn make_tables(&mut self) -> Result<(), LinkError> {
-        let module = self.module.clone();
-        let (info, limit) = (&module.0.info, self.limits().table_elements);
-        let own = info.tables.iter().enumerate().skip(info.imported_tables as usize);
-        self.tables.reserve_exact(own.len());
-        for (index, ty) in own {
-            let desired = u64::from(ty.min);
-            let growth = Growth {
-                resource: Resource::Table,
-                index: index as u32,
-                current: 0,
-                desired,
-                maximum: max_elements(*ty, limit),
-            };
-            let made = check_elements(*ty, desired, limit).and_then(|len| {
-                self.approve(&growth)?;
-                let mut table = Elements::new(*ty);
-                // SAFETY: null is a reference of every kind.
-                unsafe { table.grow_to(len, 0) }
-                    .inspect_err(|_| self.take_back(&growth))
-                    .map_err(Refusal::System)?;
-                Ok(table)
-            });
-            let table = made.map_err(|why| why.into_link_error(Resource::Table, desired))?;
-            self.tables.push(RefCell::new(table));
-        }
-        Ok(())
-    }
-
-    /// The limits of its engine.
-    pub fn limits(&self) -> &Limits {
-        self.module.engine().limits()
-    }
-
-    /// Counts a growth of one of its own memories or tables, if nobody objects.
-    pub fn approve(&self, growth: &Growth) -> Result<(), Refusal> {
-        self.module.engine().accounts().approve(growth, self.limiter.as_ref())
-    }
-
-    /// Says that an approved growth did not happen.
-    pub fn take_back(&self, growth: &Growth) {
-        self.module.engine().accounts().take_back(growth);
     }
 
     /// The part of a context that is the same for the instance and for its host functions.
@@ -572,30 +507,6 @@ impl Inner {
         self.show_places();
     }
 
-    /// Tells compiled code where the module's own memories and tables are and how large, and gives
-    /// its globals their first values. What they may name is bound.
-    pub fn show_places(&self) {
-        let info = &self.module.0.info;
-        // SAFETY: all writes go to places of this instance's own context, given by its layout, while
-        // no code runs on it.
-        unsafe {
-            for (i, memory) in self.memories.iter().enumerate() {
-                let memory = memory.borrow();
-                let place = self.vm_memory(info.imported_memories + i as u32);
-                place.write(VmMemory { base: memory.base(), len: memory.len() });
-            }
-            for (i, table) in self.tables.iter().enumerate() {
-                let place = self.vm_table(info.imported_tables + i as u32);
-                place.write(table.borrow_mut().vm());
-            }
-            for (i, init) in info.global_inits.iter().enumerate() {
-                let value = self.evaluate(*init);
-                let place = self.vm_global(info.imported_globals + i as u32);
-                place.write(VmGlobal([value as u64, (value >> 64) as u64]));
-            }
-        }
-    }
-
     /// Sets the pointer to an imported memory, table or global.
     ///
     /// # Safety
@@ -635,7 +546,7 @@ impl Inner {
     }
 
     /// The value of a constant expression.
-    fn evaluate(&self, expr: ConstExpr) -> u128 {
+    pub fn evaluate(&self, expr: ConstExpr) -> u128 {
         match expr {
             ConstExpr::Bits(bits) => bits,
             ConstExpr::RefFunc(function) => self.func_ref(function) as u128,
