@@ -113,7 +113,7 @@ impl Instance {
     ///
     /// It is asked before each is made, and before each growth, by the guest (`memory.grow`,
     /// `table.grow`; −1 if it refuses) and by the host. It is asked last: only for what the type and the
-    /// engine's [`Limits`] allow. The system may still refuse what it has
+    /// engine's [`Limits`](crate::Limits) allow. The system may still refuse what it has
     /// approved. It is not asked about a growth by nothing, nor when [`Instance::reset`] brings
     /// memories and tables back to the sizes that it has approved first.
     ///
