@@ -46,7 +46,7 @@ impl Handle {
     ///
     /// # Safety
     ///
-    /// It is the only handle to this instance, which [`Inner::new`] made.
+    /// It is the only handle to this instance, which [`Inner::allocate`] made.
     pub unsafe fn first(inner: NonNull<Inner>) -> Handle {
         Handle(inner)
     }

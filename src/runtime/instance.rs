@@ -163,7 +163,7 @@ impl Instance {
         signals::install().map_err(LinkError::Resources)?;
         let thread = Thread::current().map_err(LinkError::Resources)?;
         let definitions = imports.resolve(&module.0.info)?;
-        let instance = Instance(Inner::new(module, thread, &definitions, limiter)?);
+        let instance = Instance(Inner::allocate(module, thread, &definitions, limiter)?);
         for definition in &definitions {
             if let Definition::Extern(Extern::Func(Func { instance: other, .. }))
             | Definition::Extern(Extern::Memory(Memory { instance: other, .. }))
@@ -346,7 +346,7 @@ impl fmt::Debug for Instance {
 
 impl Inner {
     /// Allocates everything; nothing is initialised but the memories' and tables' sizes.
-    fn new(
+    fn allocate(
         module: &Module,
         thread: Rc<Thread>,
         definitions: &[&Definition],
@@ -417,7 +417,7 @@ impl Inner {
     ///
     /// # Safety
     ///
-    /// It was made by [`Inner::new`], and nobody reaches it any more.
+    /// It was made by [`Inner::allocate`], and nobody reaches it any more.
     pub unsafe fn free(inner: NonNull<Inner>) {
         // SAFETY: the caller vouches for it; the allocation was made with this layout.
         unsafe {
