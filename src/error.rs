@@ -345,12 +345,27 @@ pub enum LinkError {
     },
     /// A segment did not fit its table or memory, or the start function trapped.
     Start(Trap),
-    /// A table is larger than the engine allows, or than there is memory for.
-    Table {
-        /// How many elements it should have.
-        elements: u32,
-        /// The most that are allowed.
-        limit: u32,
+    /// The instance would have more than the engine allows, or all of its instances together.
+    Limit {
+        /// What there is too much of, with the limit's name.
+        what: &'static str,
+        /// How much there would be.
+        actual: u64,
+        /// How much is allowed.
+        limit: u64,
+    },
+    /// The instance's limiter refused a memory or a table.
+    Refused {
+        /// `memory` or `table`.
+        what: String,
+        /// The bytes of the memory, or the elements of the table.
+        desired: u64,
+    },
+    /// The instance cannot be reset now: a guest runs on its thread, or there is a view of one of
+    /// its memories.
+    InUse {
+        /// What uses it.
+        by: &'static str,
     },
     /// The operating system refused something that an instance needs.
     Resources(std::io::Error),
@@ -369,9 +384,15 @@ impl fmt::Display for LinkError {
                 )
             }
             LinkError::Start(trap) => write!(f, "instantiation failed: {trap}"),
-            LinkError::Table { elements, limit } => {
-                write!(f, "no room for a table of {elements} elements")?;
-                write!(f, "; this engine allows {limit} (`Limits::table_elements`)")
+            LinkError::Limit { what, actual, limit } => {
+                write!(f, "too much: {what} would be {actual}, and this engine allows {limit}")
+            }
+            LinkError::Refused { what, desired } => {
+                let unit = if what == "memory" { "bytes" } else { "elements" };
+                write!(f, "the instance's limiter refused a {what} of {desired} {unit}")
+            }
+            LinkError::InUse { by } => {
+                write!(f, "an instance cannot be reset while it is in use by {by}")
             }
             LinkError::Resources(error) => write!(f, "no resources for an instance: {error}"),
         }

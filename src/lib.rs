@@ -66,8 +66,8 @@ pub use error::{
 pub use module::{FuncType, GlobalType, Limits, MemoryType, TableType, ValType};
 pub use runtime::{
     AccessError, BatchFunc, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef,
-    Func, Global, Imports, Instance, IntoHostFunc, IntoHostResult, Memory, Module, Table, Timings,
-    TypedFunc, Value, WasmFn, WasmResults, WasmTy, validate,
+    Func, Global, Growth, Imports, Instance, IntoHostFunc, IntoHostResult, Memory, MemoryCells,
+    Module, Resource, Table, Timings, TypedFunc, Value, WasmFn, WasmResults, WasmTy, validate,
 };
 #[doc(hidden)]
 pub use runtime::{HostFunc, WithCaller};

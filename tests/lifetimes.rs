@@ -6,8 +6,9 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use common::process::in_own_process;
 use common::{Random, alone, engine, instantiate, module, on_each_tier};
-use wasm_mini::{Engine, Instance, Module, Tier};
+use wasm_mini::{Engine, Imports, Instance, LinkError, Module, Tier};
 
 /// What the process's memory may grow by in the course of a test: the allocator's own slack.
 const SLACK: usize = 4 << 20;
@@ -90,8 +91,10 @@ fn dropped_code_leaves_nothing(tier: Tier) {
     }
 }
 
+/// As many as there is time for.
+const INSTANCES: i32 = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+
 fn dropped_instances_leave_nothing(tier: Tier) {
-    const INSTANCES: i32 = 100_000;
     let _alone = alone();
     let module = module(tier, adder(5));
     let live = |count: i32| {
@@ -107,6 +110,139 @@ fn dropped_instances_leave_nothing(tier: Tier) {
     live(INSTANCES);
     let after = resident();
     assert!(after < before + SLACK, "resident memory went from {before} to {after}");
+}
+
+/// Memory, tables, a global, segments of both kinds, an import; `f` uses all of it.
+const STATEFUL: &str = r#"(module
+    (import "host" "f" (func $host (param i32) (result i32)))
+    (memory (export "memory") 2) (table $t 2 40 externref) (table $f 3 funcref)
+    (global $g (export "g") (mut i32) (i32.const 0))
+    (data (i32.const 100) "active") (data $passive "passive") (elem (table $f) (i32.const 0) func $own)
+    (func $own (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2)))
+    (func (export "f") (param i32) (result i32)
+        (if (i32.eqz (global.get $g)) (then
+            (memory.init $passive (i32.const 70000) (i32.const 0) (i32.const 7))
+            (data.drop $passive)))
+        (drop (table.grow $t (ref.null extern) (i32.const 7)))
+        (drop (memory.grow (i32.const 1)))
+        (i32.store (i32.const 150000) (local.get 0))
+        (global.set $g (i32.add (global.get $g) (i32.const 1)))
+        (i32.add (global.get $g) (call $host (call_indirect $f (param i32) (result i32)
+            (i32.load (i32.const 150000)) (i32.const 0))))))"#;
+
+fn stateful(module: &Module) -> Instance {
+    let mut imports = Imports::none();
+    imports.func("host", "f", |x: i32| x + 1);
+    Instance::new(module, &imports).expect("an instance")
+}
+
+fn f(instance: &Instance, x: i32) -> i32 {
+    instance.func::<fn(i32) -> i32>("f").expect("f")(x).expect("no trap")
+}
+
+/// Used each time, dropped or reset.
+fn instances_with_state_leave_nothing(tier: Tier) {
+    let _alone = alone();
+    let module = module(tier, STATEFUL);
+    let live = |count: i32| {
+        for x in 0..count {
+            assert_eq!(f(&stateful(&module), x), 2 * x + 2);
+        }
+        let instance = stateful(&module);
+        for x in 0..count {
+            assert_eq!(f(&instance, x), 2 * x + 2);
+            instance.reset().expect("a reset");
+        }
+    };
+    live(INSTANCES / 100);
+    let before = (resident(), address_space(), mappings(), open_files());
+    live(INSTANCES / 10);
+    let after = (resident(), address_space(), mappings(), open_files());
+    assert!(after.0 < before.0 + SLACK, "resident memory went from {} to {}", before.0, after.0);
+    assert!(after.1 < before.1 + SLACK, "address space from {} to {}", before.1, after.1);
+    assert!(after.2 < before.2 + 50, "mappings went from {} to {}", before.2, after.2);
+    assert_eq!(after.3, before.3, "open files");
+}
+
+/// All alive, each with its own state, and dropped in order and at random.
+fn ten_thousand_instances_at_once(tier: Tier) {
+    const LIVE: usize = 10_000;
+    // Other tests look at this process's open files.
+    let _alone = alone();
+    let test = format!("{tier}::ten_thousand_instances_at_once");
+    let scenario = || {
+        let module = module(tier, STATEFUL);
+        let mut random = Random::new(80);
+        for in_order in [true, false] {
+            let before = mappings();
+            let mut live: Vec<_> = (0..LIVE).map(|_| stateful(&module)).collect();
+            for (x, instance) in live.iter().enumerate() {
+                assert_eq!(f(instance, x as i32), 2 * x as i32 + 2);
+            }
+            // What can be accessed of a memory, and what cannot.
+            let each = (mappings() - before) as f64 / LIVE as f64;
+            assert!(each <= 2.1, "{each} mappings for an instance");
+            for (x, instance) in live.iter().enumerate().step_by(7) {
+                assert_eq!(f(instance, x as i32), 2 * x as i32 + 3);
+                let memory = instance.memory("memory").expect("memory");
+                let mut bytes = [0; 4];
+                memory.read(150_000, &mut bytes).expect("inside");
+                assert_eq!(u32::from_le_bytes(bytes), x as u32);
+            }
+            if in_order {
+                drop(live);
+            } else {
+                while !live.is_empty() {
+                    live.swap_remove(random.below(live.len()));
+                }
+            }
+            let left = mappings() - before;
+            assert!(left < 200, "{left} mappings are left");
+        }
+    };
+    if let Some(ending) = in_own_process(&test, &test, scenario) {
+        ending.expect_success();
+    }
+}
+
+/// Memories end where the address space does, with an error, and go on when there is some again.
+fn as_many_memories_as_there_is_room_for(tier: Tier) {
+    /// 47 bits of addresses have room for fewer.
+    const MORE: usize = 20_000;
+    // Other tests look at this process's open files.
+    let _alone = alone();
+    let test = format!("{tier}::as_many_memories_as_there_is_room_for");
+    let scenario = || {
+        let module = module(tier, r#"(module (memory (export "memory") 1) (func (export "f")))"#);
+        let new = || Instance::new(&module, &Imports::none());
+        let mut live = Vec::new();
+        let error = loop {
+            match new() {
+                Ok(instance) => live.push(instance),
+                Err(error) => break error,
+            }
+            assert!(live.len() < MORE, "there should be no room for so many");
+        };
+        assert!(live.len() > 10_000, "{} and then {error}", live.len());
+        let text = error.to_string();
+        assert!(matches!(error, LinkError::Resources(_)) && text.contains("8 GiB"), "{text}");
+        for _ in 0..3 {
+            new().expect_err("there is no more");
+            live.pop();
+            live.push(new().expect("one was dropped"));
+        }
+        for instance in &live {
+            instance.memory("memory").expect("memory").write(65_535, &[1]).expect("inside");
+        }
+        live.truncate(5_000);
+        live.extend((0..1_000).map(|_| new().expect("there is room")));
+        for instance in &live {
+            instance.func::<fn()>("f").expect("f")().expect("no trap");
+        }
+    };
+    if let Some(ending) = in_own_process(&test, &test, scenario) {
+        ending.expect_success();
+    }
 }
 
 fn dropped_engines_leave_nothing(tier: Tier) {
@@ -281,6 +417,9 @@ on_each_tier!(
     dropped_modules_leave_nothing,
     dropped_code_leaves_nothing,
     dropped_instances_leave_nothing,
+    instances_with_state_leave_nothing,
+    ten_thousand_instances_at_once,
+    as_many_memories_as_there_is_room_for,
     dropped_engines_leave_nothing,
     failed_modules_leave_nothing,
     traps_and_threads_leave_nothing,

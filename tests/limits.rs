@@ -107,7 +107,15 @@ fn growth_ends_at_the_limit(tier: Tier) {
     }
     let memory = instance.memory("memory").expect("memory");
     let table = instance.table("table").expect("table");
-    assert!(memory.grow(1).is_err() && table.grow(1, &Value::ExternRef(None)).is_err());
+    let error = memory.grow(1).expect_err("too large").to_string();
+    assert!(error.contains("`Limits::memory_pages`") && error.contains("allows 5"), "{error}");
+    let error = table.grow(1, &Value::ExternRef(None)).expect_err("too large").to_string();
+    assert!(error.contains("`Limits::table_elements`") && error.contains("allows 7"), "{error}");
+    // The type's own maximum is told from the limit.
+    let error = memory.grow(6).expect_err("too large").to_string();
+    assert!(error.contains("its maximum is 6"), "{error}");
+    let error = table.grow(3, &Value::ExternRef(None)).expect_err("too large").to_string();
+    assert!(error.contains("its maximum is 9"), "{error}");
     assert_eq!((memory.pages(), table.size()), (5, 7));
 }
 
@@ -121,12 +129,131 @@ fn minimum_beyond_the_limit(tier: Tier) {
         Instance::new(&module, &Imports::none()).expect_err("too much")
     };
     let error = refused("(module (memory 17))");
-    assert!(matches!(error, LinkError::Resources(_)), "{error:?}");
-    let text = error.to_string();
-    assert!(text.contains("17") && text.contains("16") && text.contains("memory_pages"), "{text}");
+    assert!(matches!(error, LinkError::Limit { actual: 17, limit: 16, .. }), "{error:?}");
+    assert!(error.to_string().contains("`Limits::memory_pages`"), "{error}");
     let error = refused("(module (table 101 funcref))");
-    assert!(matches!(error, LinkError::Table { elements: 101, limit: 100 }), "{error:?}");
-    assert!(error.to_string().contains("table_elements"), "{error}");
+    assert!(matches!(error, LinkError::Limit { actual: 101, limit: 100, .. }), "{error:?}");
+    assert!(error.to_string().contains("`Limits::table_elements`"), "{error}");
+}
+
+fn new(module: &Module) -> Result<Instance, LinkError> {
+    Instance::new(module, &Imports::none())
+}
+
+/// What all instances of an engine have together; with `at` as the limit, so much less is too much.
+fn totals(tier: Tier) {
+    let refused = |result: Result<Instance, LinkError>, name, now, most| match result {
+        Err(LinkError::Limit { what, actual, limit }) => {
+            assert!(what.contains(&format!("`Limits::{name}`")), "{what} should name {name}");
+            assert_eq!((actual, limit), (now, most), "{name}");
+        }
+        other => panic!("{name}: {other:?}"),
+    };
+
+    let engine = with(tier, |limits| limits.instances = 3);
+    let module = Module::with_engine(&engine, "(module)").expect("a module");
+    let mut live: Vec<_> = (0..3).map(|_| new(&module).expect("an instance")).collect();
+    for _ in 0..3 {
+        refused(new(&module), "instances", 4, 3);
+    }
+    // Another thread's are counted, and clones are not.
+    let elsewhere = std::thread::spawn({
+        let module = module.clone();
+        move || new(&module).is_err()
+    });
+    assert!(elsewhere.join().expect("no panic"));
+    let clone = live[0].clone();
+    live.remove(0);
+    refused(new(&module), "instances", 4, 3);
+    drop(clone);
+    new(&module).expect("an instance");
+
+    const PAGE: u64 = 65_536;
+    let engine = with(tier, |limits| limits.total_memory_bytes = 5 * PAGE);
+    let text = r#"(module (memory (export "m") 2) (func (export "grow") (param i32) (result i32)
+        (memory.grow (local.get 0))))"#;
+    let module = Module::with_engine(&engine, text).expect("a module");
+    let (one, two) = (new(&module).expect("an instance"), new(&module).expect("an instance"));
+    refused(new(&module), "total_memory_bytes", 6 * PAGE, 5 * PAGE);
+    let grow = one.func::<fn(u32) -> i32>("grow").expect("grow");
+    assert_eq!((grow(2).expect("no trap"), grow(0).expect("no trap")), (-1, 2));
+    assert_eq!((grow(1).expect("no trap"), grow(1).expect("no trap")), (2, -1));
+    let error = two.memory("m").expect("memory").grow(1).expect_err("too much").to_string();
+    assert!(error.contains("`Limits::total_memory_bytes`"), "{error}");
+    // What a reset takes away is free again, and what is dropped.
+    one.reset().expect("a reset");
+    assert_eq!(two.memory("m").expect("memory").grow(1).expect("room"), 2);
+    drop(two);
+    assert_eq!(grow(3).expect("no trap"), 2);
+    drop((one, grow));
+    let (_one, _two) = (new(&module).expect("an instance"), new(&module).expect("an instance"));
+    refused(new(&module), "total_memory_bytes", 6 * PAGE, 5 * PAGE);
+
+    let engine = with(tier, |limits| {
+        limits.total_table_elements = 10;
+        limits.total_memory_bytes = PAGE;
+        limits.instances = 2;
+    });
+    let text = r#"(module (memory 1) (table 3 funcref) (table $t (export "t") 4 externref)
+        (func (export "grow") (param i32) (result i32)
+            (table.grow $t (ref.null extern) (local.get 0))))"#;
+    let module = Module::with_engine(&engine, text).expect("a module");
+    let instance = new(&module).expect("an instance");
+    let grow = instance.func::<fn(u32) -> i32>("grow").expect("grow");
+    assert_eq!((grow(4).expect("no trap"), grow(3).expect("no trap")), (-1, 4));
+    let table = instance.table("t").expect("table");
+    let error = table.grow(1, &Value::ExternRef(None)).expect_err("too much").to_string();
+    assert!(error.contains("`Limits::total_table_elements`"), "{error}");
+    // Whatever makes an instantiation fail, what was counted for it is free again.
+    refused(new(&module), "total_memory_bytes", 2 * PAGE, PAGE);
+    drop((instance, grow, table));
+    let tables =
+        Module::with_engine(&engine, "(module (memory 1) (table 6 funcref) (table 5 funcref))");
+    let tables = tables.expect("a module");
+    for _ in 0..3 {
+        refused(new(&tables), "total_table_elements", 11, 10);
+    }
+    let traps = Module::with_engine(&engine, "(module (memory 1) (func unreachable) (start 0))");
+    let traps = traps.expect("a module");
+    for _ in 0..3 {
+        assert!(matches!(new(&traps), Err(LinkError::Start(_))));
+    }
+    new(&module).expect("an instance");
+}
+
+/// Each further KiB of stack lets a recursion go on for just as many frames as fit.
+fn stack_bytes(tier: Tier) {
+    let depth = move |bytes: u64| {
+        let engine = with(tier, |limits| limits.stack_bytes = bytes);
+        let text = r#"(module (global $depth (mut i64) (i64.const 0))
+            (func $f (export "f") (param i64) (result i64)
+                (global.set $depth (i64.add (global.get $depth) (i64.const 1)))
+                (i64.add (local.get 0) (call $f (i64.mul (local.get 0) (i64.const 3)))))
+            (func (export "depth") (result i64) (global.get $depth)))"#;
+        let instance =
+            new(&Module::with_engine(&engine, text).expect("a module")).expect("an instance");
+        let f = instance.func::<fn(i64) -> i64>("f").expect("f");
+        let trap = f(1).expect_err("a recursion without end");
+        assert_eq!(trap.code(), wasm_mini::TrapCode::StackOverflow);
+        instance.func::<fn() -> i64>("depth").expect("depth")().expect("no trap")
+    };
+    const KIB: u64 = 1 << 10;
+    let run = move || {
+        // All from the same depth of the host's own frames.
+        [0, 256 * KIB, 512 * KIB, 768 * KIB, 768 * KIB + 1, 1 << 40, u64::MAX].map(depth)
+    };
+    let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run);
+    let [none, one, two, three, same, all, most] =
+        thread.expect("a thread").join().expect("no panic");
+    assert_eq!(none, 0);
+    assert!(one > 256, "{one}");
+    assert!(((two - one) - (three - two)).abs() <= 1, "{one} {two} {three}");
+    assert!((0..=1).contains(&(same - three)), "{three} {same}");
+    // No more than the thread has, less what the host keeps.
+    let frames_of_a_kib = (two - one) as f64 / 256.0;
+    let expected = one as f64 + (2048.0 - 256.0 - 256.0) * frames_of_a_kib;
+    assert!((all as f64) < expected + 1.0 && all as f64 > expected * 0.98, "{all} {expected}");
+    assert_eq!(all, most);
 }
 
 /// The largest that the specification and the limits allow: made, or refused with an error.
@@ -206,6 +333,8 @@ on_each_tier!(
     raised_beyond_what_there_is,
     growth_ends_at_the_limit,
     minimum_beyond_the_limit,
+    totals,
+    stack_bytes,
     largest_minimums,
     no_address_space,
 );

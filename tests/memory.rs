@@ -261,40 +261,100 @@ const GROWING: &str = r#"(module (memory (export "memory") 3)
     (data (i32.const 70000) "seventy")
     (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#;
 
-/// Nothing of a memory is seen by those that come after it, however it was used.
-fn nothing_is_left_in_memories(tier: Tier) {
-    // An engine of its own: no other test's memories come between.
-    let engine = Engine::new(tier).expect("an engine");
-    let module = |text: &str| Module::with_engine(&engine, text).expect("a module");
-    let modules = [
-        module(GROWING),
-        module(&GROWING.replace(" 3)", " 2)")),
-        module(&GROWING.replace(" 3)", " 40)")),
-    ];
-    let mut random = Random::new(5);
-    for round in 0..300 {
-        let modules = [random.pick(&modules), random.pick(&modules)];
+/// Nothing is in the memory but the segment.
+fn assert_new(instance: &Instance, when: &str) {
+    let memory = instance.memory("memory").expect("memory");
+    let mut bytes = vec![0; memory.size()];
+    memory.read(0, &mut bytes).expect("all of it");
+    let data = &mut bytes[70000..70007];
+    assert_eq!(data, b"seventy");
+    data.fill(0);
+    if bytes != vec![0; bytes.len()] {
+        panic!("{when}: dirty at {:?}", bytes.iter().position(|byte| *byte != 0));
+    }
+}
+
+/// Makes and drops instances of these modules, and resets some; all of their memories are as new,
+/// also where they have grown.
+fn come_and_go(modules: &[Module], rounds: usize, seed: u64) {
+    let mut random = Random::new(seed);
+    for round in 0..rounds {
+        let modules = [random.pick(modules), random.pick(modules)];
         let instances =
             modules.map(|module| Instance::new(module, &Imports::none()).expect("an instance"));
         for instance in &instances {
-            let memory = instance.memory("memory").expect("memory");
-            let grow = instance.func::<fn(u32) -> i32>("grow").expect("grow");
-            grow(random.below(4) as u32).expect("no trap");
-            let mut bytes = vec![0; memory.size()];
-            memory.read(0, &mut bytes).expect("all of it");
-            let data = &mut bytes[70000..70007];
-            assert_eq!(data, b"seventy");
-            data.fill(0);
-            let dirty = bytes.iter().position(|byte| *byte != 0);
-            assert_eq!(dirty, None, "round {round}");
-            let cells = memory.cells();
-            // A few pages, every other page, all of a stretch, or none.
-            let pages = cells.len() / 4096;
-            let stride = 1 + random.below(3);
-            let (from, count) = (random.below(pages), random.pick(&[0, 1, 5, 40, 700]));
-            for page in (from..pages).step_by(stride).take(*count) {
-                cells[page * 4096 + random.below(4096)].set(1 + random.below(255) as u8);
+            for life in 0..1 + random.below(3) {
+                let memory = instance.memory("memory").expect("memory");
+                let grow = instance.func::<fn(u32) -> i32>("grow").expect("grow");
+                if life > 0 {
+                    instance.reset().expect("a reset");
+                    assert_new(instance, &format!("round {round}, life {life}"));
+                }
+                grow(random.below(4) as u32).expect("no trap");
+                assert_new(instance, &format!("round {round}, life {life}, grown"));
+                let cells = memory.cells();
+                // A few pages, every other page, all of a stretch, or none.
+                let pages = cells.len() / 4096;
+                let stride = 1 + random.below(3);
+                let (from, count) = (random.below(pages), random.pick(&[0, 1, 5, 40, 700]));
+                for page in (from..pages).step_by(stride).take(*count) {
+                    cells[page * 4096 + random.below(4096)].set(1 + random.below(255) as u8);
+                }
             }
+        }
+    }
+}
+
+/// Modules with memories of several sizes, of an engine of their own: no other test's memories come
+/// between.
+fn of_several_sizes(tier: Tier) -> Vec<Module> {
+    let engine = Engine::new(tier).expect("an engine");
+    let texts = [3, 2, 40].map(|pages| GROWING.replace(" 3)", &format!(" {pages})")));
+    texts.iter().map(|text| Module::with_engine(&engine, text).expect("a module")).collect()
+}
+
+/// Nothing of a memory is seen by those that come after it, however it was used.
+fn nothing_is_left_in_memories(tier: Tier) {
+    come_and_go(&of_several_sizes(tier), 200, 5);
+}
+
+/// Nor by those of other threads, which use the same address space.
+fn nothing_is_left_for_other_threads(tier: Tier) {
+    let modules = of_several_sizes(tier);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let modules = &modules;
+            scope.spawn(move || come_and_go(modules, 60, 100 + thread));
+        }
+    });
+}
+
+/// Every byte was written, of sizes around what stays in memory for the next; so was what grew.
+fn nothing_is_left_of_full_memories(tier: Tier) {
+    let engine = Engine::new(tier).expect("an engine");
+    let sizes = [2, 15, 16, 17, 40];
+    let modules = sizes.map(|pages| {
+        let text = GROWING.replace(" 3)", &format!(" {pages})"));
+        Module::with_engine(&engine, text).expect("a module")
+    });
+    for before in &modules {
+        for after in &modules {
+            let fill = |instance: &Instance, pages: u32| {
+                let memory = instance.memory("memory").expect("memory");
+                memory.grow(pages).expect("room");
+                assert_new(instance, "grown");
+                memory.write(0, &vec![0xa5; memory.size()]).expect("all of it");
+            };
+            let instance = Instance::new(before, &Imports::none()).expect("an instance");
+            assert_new(&instance, "made");
+            fill(&instance, 3);
+            instance.reset().expect("a reset");
+            assert_new(&instance, "reset");
+            fill(&instance, 20);
+            drop(instance);
+            let instance = Instance::new(after, &Imports::none()).expect("an instance");
+            assert_new(&instance, "the next");
+            fill(&instance, 40);
         }
     }
 }
@@ -307,12 +367,17 @@ fn memories_after_a_fork(tier: Tier) {
         let module = Module::with_engine(&engine, GROWING).expect("a module");
         let new = || Instance::new(&module, &Imports::none()).expect("an instance");
         let use_one = |first: usize| {
-            let memory = new().memory("memory").expect("memory");
-            let cells = memory.cells();
-            assert!(cells.iter().take(70000).all(|cell| cell.get() == 0));
-            for cell in cells.iter().skip(first).step_by(4096 * 3) {
-                cell.set(1);
+            let instance = new();
+            for _ in 0..2 {
+                assert_new(&instance, "after the fork");
+                let memory = instance.memory("memory").expect("memory");
+                for cell in memory.cells().iter().skip(first).step_by(4096 * 3) {
+                    cell.set(1);
+                }
+                instance.reset().expect("a reset");
             }
+            let memory = instance.memory("memory").expect("memory");
+            memory.cells().iter().skip(first).step_by(4096 * 3).for_each(|cell| cell.set(1));
         };
         for _ in 0..3 {
             use_one(0);
@@ -363,5 +428,7 @@ on_each_tier!(
     constant_indices_around_the_end,
     lengths_of_zero,
     nothing_is_left_in_memories,
+    nothing_is_left_for_other_threads,
+    nothing_is_left_of_full_memories,
     memories_after_a_fork,
 );

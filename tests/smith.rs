@@ -73,6 +73,7 @@ fn modules_of_everything_agree() {
     assert!(modules > SEEDS / 2 && calls > 10 * modules, "{tally:?}");
     assert!(tally.returns > calls / 3 && tally.trapped() > calls / 10, "{tally:?}");
     assert!(tally.not_instantiated < modules / 5 && tally.overflows < calls / 1000, "{tally:?}");
+    assert!(tally.resets > modules, "{tally:?}");
     assert!(tally.offsets < tally.trapped() / 200, "{tally:?}");
     for compared in [tally.memories, tally.tables, tally.globals] {
         assert!(compared > calls / 4, "{tally:?}");

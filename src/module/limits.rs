@@ -7,9 +7,41 @@ use crate::error::LoadError;
 
 /// How large a module may be, and how much a guest may ask for.
 ///
-/// The defaults are those of the [JavaScript interface's implementation limits][js], which web
-/// engines and wasmtime share. Those of a module's sections cannot be raised: a higher number than
-/// the default has no effect.
+/// The defaults of a module's are those of the [JavaScript interface's implementation limits][js],
+/// which web engines and wasmtime share.
+///
+/// | Field | Limits | Default | Checked | Beyond it |
+/// | --- | --- | --: | --- | --- |
+/// | [`module_bytes`](Limits::module_bytes) | the binary module, in bytes | 1 GiB | at load | [`LoadError::Limit`] |
+/// | [`types`](Limits::types) | types of a module | 1,000,000 | at load | [`LoadError::Limit`] |
+/// | [`imports`](Limits::imports) | imports of a module | 1,000,000 | at load | [`LoadError::Limit`] |
+/// | [`functions`](Limits::functions) | functions of a module | 1,000,000 | at load | [`LoadError::Limit`] |
+/// | [`tables`](Limits::tables) | tables of a module | 100 | at load | [`LoadError::Limit`] |
+/// | [`memories`](Limits::memories) | memories of a module | 100 | at load | [`LoadError::Limit`] |
+/// | [`globals`](Limits::globals) | globals of a module | 1,000,000 | at load | [`LoadError::Limit`] |
+/// | [`exports`](Limits::exports) | exports of a module | 1,000,000 | at load | [`LoadError::Limit`] |
+/// | [`element_segments`](Limits::element_segments) | element segments of a module | 100,000 | at load | [`LoadError::Limit`] |
+/// | [`data_segments`](Limits::data_segments) | data segments of a module | 100,000 | at load | [`LoadError::Limit`] |
+/// | [`function_bytes`](Limits::function_bytes) | a function's body, in bytes | 7,654,321 | at load | [`LoadError::Limit`] |
+/// | [`function_locals`](Limits::function_locals) | a function's locals | 50,000 | at load | [`LoadError::Limit`] |
+/// | [`code_bytes`](Limits::code_bytes) | a module's machine code, in bytes | 1 GiB | at load | [`LoadError::Limit`] |
+/// | [`memory_pages`](Limits::memory_pages) | a memory, in pages of 64 KiB | 65,536 | when made, when it grows | [`LinkError::Limit`]; −1 |
+/// | [`table_elements`](Limits::table_elements) | a table's elements | 10,000,000 | when made, when it grows | [`LinkError::Limit`]; −1 |
+/// | [`instances`](Limits::instances) | an engine's live instances | none | when made | [`LinkError::Limit`] |
+/// | [`total_memory_bytes`](Limits::total_memory_bytes) | all their memories, in bytes | none | when made, when one grows | [`LinkError::Limit`]; −1 |
+/// | [`total_table_elements`](Limits::total_table_elements) | all their tables' elements | none | when made, when one grows | [`LinkError::Limit`]; −1 |
+/// | [`stack_bytes`](Limits::stack_bytes) | stack that guests use on a thread, in bytes | 64 MiB | at calls | [`TrapCode::StackOverflow`] |
+///
+/// A growth that a limit forbids gives a guest −1, and the host an [`AccessError`](crate::AccessError)
+/// that names it. What no number can say, [`Instance::with_limiter`](crate::Instance::with_limiter)
+/// decides for each growth.
+///
+/// The numbers of a module's sections cannot be raised: a higher one than the default has no effect;
+/// nor can the pages of a memory, which the specification limits, or `code_bytes`. A module has at
+/// most one memory, and a type 1,000 parameters and 1,000 results, which is no setting.
+///
+/// [`LinkError::Limit`]: crate::LinkError::Limit
+/// [`TrapCode::StackOverflow`]: crate::TrapCode::StackOverflow
 ///
 /// ```
 /// use wasm_mini::{Engine, Limits, LoadError, Module};
@@ -68,6 +100,20 @@ pub struct Limits {
     pub memory_pages: u32,
     /// The elements of a table; 10,000,000 by default. A table that grows to it grows no further.
     pub table_elements: u32,
+    /// The live instances of an engine, on all threads; by default [`u64::MAX`], which is no limit
+    /// and costs no counting.
+    pub instances: u64,
+    /// The size of the memories of all live instances of an engine, in bytes; by default
+    /// [`u64::MAX`], which is no limit. What is counted is what guests can access, touched or not.
+    pub total_memory_bytes: u64,
+    /// The elements of the tables of all live instances of an engine; by default [`u64::MAX`], which
+    /// is no limit. An element takes 32 bytes in a table of functions and 8 in one of external
+    /// references.
+    pub total_table_elements: u64,
+    /// The stack of a thread that guests may use, in bytes from its beginning, frames of the host
+    /// counted; 64 MiB by default. Of a smaller stack, guests leave 256 KiB to the host, or half of
+    /// it if that is less.
+    pub stack_bytes: u64,
 }
 
 /// Code offsets and distances stay within 31 bits.
@@ -91,6 +137,10 @@ impl Default for Limits {
             code_bytes: MAX_CODE,
             memory_pages: 1 << 16,
             table_elements: 10_000_000,
+            instances: u64::MAX,
+            total_memory_bytes: u64::MAX,
+            total_table_elements: u64::MAX,
+            stack_bytes: 64 << 20,
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What compiled code calls back for: growing, filling, copying and initialising memories and
 //! tables. See [`Builtin`] for the arguments.
 
+use super::growth::Refusal;
 use super::instance::Inner;
-use crate::compile::abi::{Builtin, VmContext, VmMemory};
+use super::thread::Failure;
+use super::trap;
+use crate::compile::abi::{Builtin, RAISE_TRAP, VmContext, VmMemory};
 
 /// The addresses that [`VmContext::builtins`] points to.
 pub(super) static BUILTINS: [fn_address::Address; Builtin::COUNT] = {
@@ -54,10 +57,60 @@ fn status(done: Option<()>) -> u64 {
 // Each of these is called by compiled code only, with the context that it runs on and with operands
 // of an operator that validation has accepted: indices name things that exist.
 
-unsafe extern "sysv64" fn memory_grow(vmctx: *mut VmContext, memory: u64, pages: u64) -> u64 {
+/// What a growth returns: the size before, or −1, and whether the guest must end.
+#[repr(C)]
+struct Grown {
+    before: u64,
+    failed: u64,
+}
+
+/// Parks a limiter's panic like a host function's.
+///
+/// # Safety
+///
+/// As for [`instance`].
+unsafe fn grown(vmctx: *mut VmContext, grown: Result<u32, Refusal>) -> Grown {
+    match grown {
+        Ok(before) => Grown { before: before.into(), failed: 0 },
+        Err(Refusal::Panic(payload)) => {
+            // SAFETY: the caller vouches for it.
+            let thread = unsafe { trap::thread_of(vmctx) };
+            thread.failure.set(Some(Failure::Panic(payload)));
+            Grown { before: u64::MAX, failed: 1 }
+        }
+        Err(_) => Grown { before: u64::MAX, failed: 0 },
+    }
+}
+
+/// Makes a builtin of a function that returns a [`Grown`]: raises a trap if it failed, from a frame
+/// of its own, whose caller is the guest. The arguments stay where they are.
+macro_rules! growing {
+    ($name:ident => $function:ident) => {
+        #[unsafe(naked)]
+        unsafe extern "sysv64" fn $name() {
+            std::arch::naked_asm!(
+                "push rbp",
+                "mov rbp, rsp",
+                "call {function}",
+                "test edx, edx",
+                "jne 2f",
+                "pop rbp",
+                "ret",
+                "2:",
+                "call [r15 + {raise_trap}]",
+                function = sym $function,
+                raise_trap = const RAISE_TRAP,
+            )
+        }
+    };
+}
+
+growing!(memory_grow => grow_memory);
+growing!(table_grow => grow_table);
+
+unsafe extern "sysv64" fn grow_memory(vmctx: *mut VmContext, memory: u64, pages: u64) -> Grown {
     // SAFETY: see above.
-    let memory = unsafe { instance(vmctx) }.memory(memory as u32);
-    memory.grow(pages as u32).map_or(u64::MAX, u64::from)
+    unsafe { grown(vmctx, instance(vmctx).memory(memory as u32).grow(pages as u32)) }
 }
 
 unsafe extern "sysv64" fn memory_fill(
@@ -123,16 +176,15 @@ unsafe extern "sysv64" fn data_drop(vmctx: *mut VmContext, segment: u64) -> u64 
     0
 }
 
-unsafe extern "sysv64" fn table_grow(
+unsafe extern "sysv64" fn grow_table(
     vmctx: *mut VmContext,
     table: u64,
     reference: u64,
     count: u64,
-) -> u64 {
+) -> Grown {
     // SAFETY: see above; the reference is of the table's type, and its instance is linked with this
     // one, or it could not have come here.
-    let before = unsafe { instance(vmctx).table(table as u32).grow(count as u32, reference) };
-    before.map_or(u64::MAX, u64::from)
+    unsafe { grown(vmctx, instance(vmctx).table(table as u32).grow(count as u32, reference)) }
 }
 
 unsafe extern "sysv64" fn table_fill(
@@ -142,14 +194,14 @@ unsafe extern "sysv64" fn table_fill(
     reference: u64,
     count: u64,
 ) -> u64 {
-    // SAFETY: as for `table_grow`.
+    // SAFETY: as for `grow_table`.
     let table = unsafe { instance(vmctx) }.table(table as u32);
     let (start, count) = (start as u32, count as u32);
     if start.checked_add(count).is_none_or(|end| end > table.len()) {
         return status(None);
     }
     let references = (0..count).map(|_| reference);
-    // SAFETY: as for `table_grow`.
+    // SAFETY: as for `grow_table`.
     status(unsafe { table.write(start, references) })
 }
 
@@ -161,12 +213,12 @@ unsafe extern "sysv64" fn table_copy(
     from: u64,
     len: u64,
 ) -> u64 {
-    // SAFETY: as for `table_grow`.
+    // SAFETY: as for `grow_table`.
     let instance = unsafe { instance(vmctx) };
     let references = instance.table(from_table as u32).read(from as u32, len as u32);
     status(references.and_then(|references| {
         let to_table = instance.table(to_table as u32);
-        // SAFETY: as for `table_grow`.
+        // SAFETY: as for `grow_table`.
         unsafe { to_table.write(to as u32, references.into_iter()) }
     }))
 }

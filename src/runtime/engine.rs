@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::code::{CodeRegion, Draft};
+use super::growth::Accounts;
 use super::pool::Pool;
 use super::trampolines;
 use crate::compile::{Backend, CompileOptions, CpuFeatures, Tier, Worker};
@@ -46,6 +47,7 @@ struct Inner {
     backend: Backend,
     regions: Mutex<Vec<Arc<CodeRegion>>>,
     pool: Pool,
+    accounts: Accounts,
     workers: Mutex<Vec<Worker>>,
 }
 
@@ -135,6 +137,11 @@ impl Engine {
     /// Address space for the memories of instances.
     pub(super) fn pool(&self) -> &Pool {
         &self.0.pool
+    }
+
+    /// What the live instances use together.
+    pub(super) fn accounts(&self) -> &Accounts {
+        &self.0.accounts
     }
 
     /// A worker, used before if there is one.
@@ -238,6 +245,7 @@ impl EngineBuilder {
             backend,
             regions: Mutex::default(),
             pool: Pool::default(),
+            accounts: Accounts::new(&limits),
             workers: Mutex::default(),
         })))
     }

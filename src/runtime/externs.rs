@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Deref;
 
 use super::func::Func;
 use super::instance::{Instance, read_global};
@@ -69,8 +70,8 @@ impl std::error::Error for AccessError {}
 
 /// An instance's linear memory. Owns its instance.
 ///
-/// A memory never moves and never shrinks, so a view of it stays valid when the guest grows it; it
-/// just does not show what was added. Guests write into memory that a view shows, which is why views
+/// A memory never moves, and shrinks only in [`Instance::reset`], so a view of it stays valid when the
+/// guest grows it; it just does not show what was added. Guests write into memory that a view shows, which is why views
 /// are of [`Cell`]s.
 ///
 /// ```
@@ -117,29 +118,37 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// The memory's maximum, the engine's limit or the system forbids it.
+    /// The memory's maximum, a limit of the engine, the limiter of the instance that defines the
+    /// memory, or the system forbids it.
+    ///
+    /// # Panics
+    ///
+    /// If that limiter panics, with its payload.
     pub fn grow(&self, pages: u32) -> Result<u32, AccessError> {
         let memory = self.instance.0.memory(self.index);
-        memory.grow(pages).ok_or_else(|| {
-            let (now, max) = (memory.pages(), memory.max());
-            AccessError::new(format!(
-                "a memory of {now} pages cannot grow by {pages}: its maximum is {max}"
-            ))
+        memory.grow(pages).map_err(|refusal| {
+            let (now, reason) = (memory.pages(), refusal.reason());
+            AccessError::new(format!("a memory of {now} pages cannot grow by {pages}: {reason}"))
         })
     }
 
     /// All bytes, as they are now and as the guest changes them.
+    ///
+    /// While there is such a view, [`Instance::reset`] refuses to shrink what it shows.
     #[must_use]
-    pub fn cells(&self) -> &[Cell<u8>] {
+    pub fn cells(&self) -> MemoryCells<'_> {
         let memory = self.instance.0.memory(self.index);
         let len = memory.len();
-        match memory.range(0, len as u64) {
+        let cells = match memory.range(0, len as u64) {
             // SAFETY: the range is the memory, which stays where it is and accessible as long as
-            // this handle; nobody holds references to it that are not to cells, and guests run on
-            // this thread only.
+            // there is a view; nobody holds references to it that are not to cells, and guests run
+            // on this thread only.
             Some(start) => unsafe { std::slice::from_raw_parts(start.cast::<Cell<u8>>(), len) },
             None => &[],
-        }
+        };
+        let views = &memory.owner.views;
+        views.set(views.get() + 1);
+        MemoryCells { cells, views }
     }
 
     /// Copies from the memory.
@@ -175,6 +184,33 @@ impl Memory {
                 memory.len()
             ))
         })
+    }
+}
+
+/// A view of a [`Memory`]: a slice of its bytes, as cells. Made by [`Memory::cells`].
+pub struct MemoryCells<'m> {
+    cells: &'m [Cell<u8>],
+    /// How many views there are of the memories of the instance that defines this one.
+    views: &'m Cell<usize>,
+}
+
+impl Deref for MemoryCells<'_> {
+    type Target = [Cell<u8>];
+
+    fn deref(&self) -> &[Cell<u8>] {
+        self.cells
+    }
+}
+
+impl Drop for MemoryCells<'_> {
+    fn drop(&mut self) {
+        self.views.set(self.views.get() - 1);
+    }
+}
+
+impl fmt::Debug for MemoryCells<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryCells({} bytes)", self.cells.len())
     }
 }
 
@@ -232,17 +268,20 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// The table's maximum or the engine's limit forbids it, or the value is of another type.
+    /// The table's maximum, a limit of the engine, the limiter of the instance that defines the
+    /// table, or the system forbids it, or the value is of another type.
+    ///
+    /// # Panics
+    ///
+    /// If that limiter panics, with its payload.
     pub fn grow(&self, delta: u32, value: &Value) -> Result<u32, AccessError> {
         let raw = self.reference(value)?;
         let table = self.instance.0.table(self.index);
         // SAFETY: as for `set`.
         let before = unsafe { table.grow(delta, raw) };
-        before.ok_or_else(|| {
-            let (now, max) = (table.len(), table.max());
-            AccessError::new(format!(
-                "a table of {now} elements cannot grow by {delta}: its maximum is {max}"
-            ))
+        before.map_err(|refusal| {
+            let (now, reason) = (table.len(), refusal.reason());
+            AccessError::new(format!("a table of {now} elements cannot grow by {delta}: {reason}"))
         })
     }
 

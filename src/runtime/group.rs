@@ -4,17 +4,37 @@
 //! table. So they form a *group*, which counts the handles to any of its members and frees all of
 //! them when the last handle goes. Linking two groups makes them one. Cycles among instances are
 //! therefore no leak; a host function's closure that holds a handle to its own group is one.
+//!
+//! A group is nothing of its own: one member, its *head*, has the count, and all members form a ring.
+//! Most groups have one member, and cost nothing.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ptr::NonNull;
 
 use super::instance::Inner;
 
-/// What the members of a group share.
-pub(super) struct Group {
-    /// Handles to members, from outside.
+/// What an instance notes of its group. The instance is alone until it is linked.
+pub(super) struct Membership {
+    /// The head of the group; `None` for the head itself.
+    head: Cell<Option<NonNull<Inner>>>,
+    /// The next member on the ring; `None` for this one itself.
+    next: Cell<Option<NonNull<Inner>>>,
+    /// Handles to members, from outside. The head's counts.
     handles: Cell<usize>,
-    members: RefCell<Vec<NonNull<Inner>>>,
+    /// The number of members. The head's counts.
+    members: Cell<usize>,
+}
+
+impl Membership {
+    /// That of an instance which is alone, and which one handle is about to be made to.
+    pub fn alone() -> Membership {
+        Membership {
+            head: Cell::new(None),
+            next: Cell::new(None),
+            handles: Cell::new(1),
+            members: Cell::new(1),
+        }
+    }
 }
 
 /// A counted handle to an instance. Not `Send`: the count is not atomic, and the instance is its
@@ -22,14 +42,13 @@ pub(super) struct Group {
 pub(super) struct Handle(NonNull<Inner>);
 
 impl Handle {
-    /// Makes an instance the only member of a new group.
-    pub fn new(inner: Box<Inner>) -> Handle {
-        let member = NonNull::from(Box::leak(inner));
-        let group = Group { handles: Cell::new(1), members: RefCell::new(vec![member]) };
-        let group = NonNull::from(Box::leak(Box::new(group)));
-        let handle = Handle(member);
-        handle.group.set(Some(group));
-        handle
+    /// The first handle to an instance that is alone.
+    ///
+    /// # Safety
+    ///
+    /// It is the only handle to this instance, which [`Inner::allocate`] made.
+    pub unsafe fn first(inner: NonNull<Inner>) -> Handle {
+        Handle(inner)
     }
 
     /// A handle to a member that is known to be alive by its address.
@@ -40,7 +59,7 @@ impl Handle {
     pub unsafe fn from_member(member: NonNull<Inner>) -> Handle {
         // SAFETY: it is counted before anyone gets it.
         let handle = unsafe { Handle::uncounted(member) };
-        let handles = &handle.shared().handles;
+        let handles = &handle.head().membership.handles;
         handles.set(handles.get() + 1);
         handle
     }
@@ -54,36 +73,60 @@ impl Handle {
         Handle(member)
     }
 
-    fn shared(&self) -> &Group {
-        let group = self.group.get().expect("every instance is in a group from the beginning");
-        // SAFETY: the group lives as long as there is a handle to one of its members: this one.
-        unsafe { group.as_ref() }
+    /// The head of the group.
+    fn head(&self) -> &Inner {
+        match self.membership.head.get() {
+            // SAFETY: all members live as long as there is a handle to one of them: this one.
+            Some(head) => unsafe { head.as_ref() },
+            None => self,
+        }
+    }
+
+    /// The members of the group, this one first.
+    fn members(&self) -> impl Iterator<Item = NonNull<Inner>> {
+        let first = self.0;
+        std::iter::successors(Some(first), move |member| {
+            // SAFETY: as for `head`.
+            let next = unsafe { member.as_ref() }.membership.next.get()?;
+            (next != first).then_some(next)
+        })
     }
 
     /// Makes the groups of both instances one.
     pub fn link(&self, other: &Handle) {
-        let (kept, merged) = (self.shared(), other.shared());
-        if std::ptr::eq(kept, merged) {
+        let (one, two) = (self.head(), other.head());
+        if std::ptr::eq(one, two) {
             return;
         }
-        let merged = NonNull::from(merged);
-        let group = self.group.get();
-        // SAFETY: the merged group's members are alive, as this handle's group is; nobody refers to
-        // the merged group any more once they all point to the other one, so it can be freed.
-        unsafe {
-            let merged = Box::from_raw(merged.as_ptr());
-            for member in merged.members.take() {
-                member.as_ref().group.set(group);
-                kept.members.borrow_mut().push(member);
-            }
-            kept.handles.set(kept.handles.get() + merged.handles.get());
+        // The members of the smaller group get a new head.
+        let (kept, (merged, member)) =
+            if one.membership.members.get() < two.membership.members.get() {
+                (other, (one, self))
+            } else {
+                (self, (two, other))
+            };
+        let (head, total) = (kept.head_pointer(), &kept.head().membership);
+        total.handles.set(total.handles.get() + merged.membership.handles.get());
+        total.members.set(total.members.get() + merged.membership.members.get());
+        for member in member.members() {
+            // SAFETY: as for `head`.
+            unsafe { member.as_ref() }.membership.head.set(Some(head));
         }
+        // Two rings become one when a member of each gets the other's successor.
+        let next_of = |handle: &Handle| handle.membership.next.get().unwrap_or(handle.0);
+        let (after_kept, after_member) = (next_of(kept), next_of(member));
+        kept.membership.next.set(Some(after_member));
+        member.membership.next.set(Some(after_kept));
+    }
+
+    fn head_pointer(&self) -> NonNull<Inner> {
+        self.membership.head.get().unwrap_or(self.0)
     }
 
     /// Calls `f` with the members of this instance's group until it returns something.
     pub fn find_member<T>(&self, mut f: impl FnMut(&Inner) -> Option<T>) -> Option<T> {
-        // SAFETY: members live as long as their group.
-        self.shared().members.borrow().iter().find_map(|member| f(unsafe { member.as_ref() }))
+        // SAFETY: as for `head`.
+        self.members().find_map(|member| f(unsafe { member.as_ref() }))
     }
 }
 
@@ -105,20 +148,22 @@ impl std::ops::Deref for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let group = self.shared();
-        let handles = group.handles.get() - 1;
-        group.handles.set(handles);
+        let head = &self.head().membership;
+        let handles = head.handles.get() - 1;
+        head.handles.set(handles);
         if handles > 0 {
             return;
         }
-        let group = NonNull::from(group);
-        // SAFETY: this was the last handle, so nobody reaches the group or its members any more,
-        // except members each other, and they do not while they are dropped. Both were leaked boxes.
-        unsafe {
-            let group = Box::from_raw(group.as_ptr());
-            for member in group.members.take() {
-                drop(Box::from_raw(member.as_ptr()));
+        let mut rest = self.membership.next.get();
+        while let Some(member) = rest.filter(|member| *member != self.0) {
+            // SAFETY: this was the last handle, so nobody reaches the group's members any more,
+            // except members each other, and they do not while they are freed.
+            unsafe {
+                rest = member.as_ref().membership.next.get();
+                Inner::free(member);
             }
         }
+        // SAFETY: as above.
+        unsafe { Inner::free(self.0) };
     }
 }

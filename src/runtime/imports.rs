@@ -9,7 +9,7 @@ use super::host::{Caller, HostFunc, IntoHostFunc};
 use super::instance::Instance;
 use super::value::Value;
 use crate::error::LinkError;
-use crate::module::{FuncType, ImportType, ModuleInfo};
+use crate::module::{FuncType, Import, ImportType, ModuleInfo};
 
 /// What a module's imports are bound to, by module and field name.
 ///
@@ -136,26 +136,30 @@ impl Imports {
     }
 
     /// The definitions that a module asks for, in its order.
-    pub(super) fn resolve(&self, info: &ModuleInfo) -> Result<Vec<Definition>, LinkError> {
+    pub(super) fn resolve(&self, info: &ModuleInfo) -> Result<Vec<&Definition>, LinkError> {
         let resolved = info.imports.iter().map(|import| {
-            let (module, name) = (import.module.clone(), import.name.clone());
-            let expected = match import.ty {
-                ImportType::Function(ty) => format!("function {}", info.types[ty as usize]),
-                ImportType::Table(ty) => ty.to_string(),
-                ImportType::Memory(ty) => ty.to_string(),
-                ImportType::Global(ty) => ty.to_string(),
-            };
-            let given = self.definitions.get(&module).and_then(|names| names.get(&name));
-            match given {
-                None => Err(LinkError::MissingImport { module, name, expected }),
-                Some(given) if given.matches(info, import.ty) => Ok(given.clone()),
-                Some(given) => {
-                    let actual = given.describe();
-                    Err(LinkError::IncompatibleImport { module, name, expected, actual })
-                }
+            let given = self.definitions.get(&import.module);
+            match given.and_then(|names| names.get(&import.name)) {
+                Some(given) if given.matches(info, import.ty) => Ok(given),
+                given => Err(misfit(info, import, given)),
             }
         });
         resolved.collect()
+    }
+}
+
+/// Why an import is not bound to what is given.
+fn misfit(info: &ModuleInfo, import: &Import, given: Option<&Definition>) -> LinkError {
+    let (module, name) = (import.module.clone(), import.name.clone());
+    let expected = match import.ty {
+        ImportType::Function(ty) => format!("function {}", info.types[ty as usize]),
+        ImportType::Table(ty) => ty.to_string(),
+        ImportType::Memory(ty) => ty.to_string(),
+        ImportType::Global(ty) => ty.to_string(),
+    };
+    match given.map(Definition::describe) {
+        None => LinkError::MissingImport { module, name, expected },
+        Some(actual) => LinkError::IncompatibleImport { module, name, expected, actual },
     }
 }
 

@@ -6,7 +6,6 @@
 use std::alloc::{self, Layout as Allocation};
 use std::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use std::fmt;
-use std::mem;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -14,7 +13,8 @@ use super::batch::BatchFunc;
 use super::builtins::BUILTINS;
 use super::externs::{Extern, Global, Memory, Table};
 use super::func::Func;
-use super::group::{Group, Handle};
+use super::group::{Handle, Membership};
+use super::growth::{Growth, Limiter, Refusal, Resource};
 use super::host::HostFunc;
 use super::imports::{Definition, Imports};
 use super::memory::LinearMemory;
@@ -40,15 +40,18 @@ use crate::module::{ConstExpr, Export, ExportKind, FuncType, SegmentMode};
 #[derive(Clone)]
 pub struct Instance(pub(super) Handle);
 
-/// An instance, without its count.
+/// An instance, without its count. Lies in one allocation with the context behind it.
 pub(super) struct Inner {
-    pub group: Cell<Option<NonNull<Group>>>,
+    pub membership: Membership,
     pub module: Module,
     pub thread: Rc<Thread>,
     context: Context,
+    pub limiter: Option<Limiter>,
+    /// How many views of its memories there are.
+    pub views: Cell<usize>,
     /// The memories and tables that the module defines.
-    memories: Box<[RefCell<LinearMemory>]>,
-    tables: Box<[RefCell<Elements>]>,
+    pub memories: Vec<RefCell<LinearMemory>>,
+    pub tables: Vec<RefCell<Elements>>,
     /// For each imported memory and table, whose it is and which one there.
     imported_memories: Box<[(NonNull<Inner>, u32)]>,
     imported_tables: Box<[(NonNull<Inner>, u32)]>,
@@ -58,8 +61,8 @@ pub(super) struct Inner {
     /// What `host_contexts` points to.
     _host_functions: Vec<Rc<HostFunc>>,
     /// Segments that have been dropped, or used up by instantiation.
-    dropped_data: RefCell<Box<[bool]>>,
-    dropped_elements: RefCell<Box<[bool]>>,
+    pub dropped_data: RefCell<Box<[bool]>>,
+    pub dropped_elements: RefCell<Box<[bool]>>,
     /// What ended a call of this instance last, as it may end the next.
     pub last_trap: RefCell<Option<LastTrap>>,
 }
@@ -67,25 +70,24 @@ pub(super) struct Inner {
 /// The memory that compiled code reaches through r15: a [`VmContext`] and what follows it.
 struct Context {
     start: NonNull<VmContext>,
-    allocation: Allocation,
+    size: usize,
 }
 
 impl Context {
-    fn new(size: usize) -> Context {
-        let allocation = Allocation::from_size_align(size, align_of::<VmGlobal>())
-            .expect("a context is smaller than the address space");
-        // SAFETY: the size is not zero, for a context begins with a `VmContext`.
-        let start = unsafe { alloc::alloc_zeroed(allocation) };
-        match NonNull::new(start.cast()) {
-            Some(start) => Context { start, allocation },
-            None => alloc::handle_alloc_error(allocation),
-        }
+    /// Where a context begins in the allocation that the instance begins.
+    const OFFSET: usize = size_of::<Inner>().next_multiple_of(align_of::<VmGlobal>());
+
+    /// The allocation of an instance with a context of that size.
+    fn allocation(size: usize) -> Allocation {
+        let align = align_of::<Inner>().max(align_of::<VmGlobal>());
+        Allocation::from_size_align(Context::OFFSET + size, align)
+            .expect("a context is smaller than the address space")
     }
 
     /// What lies at that offset of the context.
     fn at<T>(&self, offset: i32) -> *mut T {
-        debug_assert!(offset as usize + size_of::<T>() <= self.allocation.size());
-        // SAFETY: offsets come from the module's layout, whose size this allocation has.
+        debug_assert!(offset as usize + size_of::<T>() <= self.size);
+        // SAFETY: offsets come from the module's layout, whose size this context has.
         unsafe { self.start.as_ptr().byte_add(offset as usize).cast() }
     }
 
@@ -98,13 +100,6 @@ impl Context {
     }
 }
 
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: it was allocated with this layout.
-        unsafe { alloc::dealloc(self.start.as_ptr().cast(), self.allocation) };
-    }
-}
-
 impl Instance {
     /// Binds the module's imports, initialises its memories and tables, and runs its start function.
     ///
@@ -114,10 +109,65 @@ impl Instance {
     /// trapped, or the system refused memory. In the second and third case, other instances' tables
     /// may already refer to functions of the one that failed, which therefore lives as long as they.
     pub fn new(module: &Module, imports: &Imports) -> Result<Instance, LinkError> {
+        Instance::make(module, imports, None)
+    }
+
+    /// Like [`Instance::new`], with a limiter: a function that decides how large the memories and
+    /// tables may become which the module defines.
+    ///
+    /// It is asked before each is made, and before each growth, by the guest (`memory.grow`,
+    /// `table.grow`; −1 if it refuses) and by the host. It is asked last: only for what the type and the
+    /// engine's [`Limits`](crate::Limits) allow. The system may still refuse what it has
+    /// approved. It is not asked about a growth by nothing, nor when [`Instance::reset`] brings
+    /// memories and tables back to the sizes that it has approved first.
+    ///
+    /// If it panics while a guest asks, the guest ends there, and the panic goes on in the program that
+    /// called the guest, as that of a host function does. It may use the instance, but what it makes
+    /// grow itself does not grow again when it returns.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::new`], and [`LinkError::Refused`] if the limiter refuses a memory or a table.
+    ///
+    /// ```
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    /// use wasm_mini::{Imports, Instance, Module};
+    ///
+    /// let module = Module::new(r#"(module (memory (export "memory") 1))"#)?;
+    /// // What all guests of one customer have together, in bytes and elements.
+    /// let used = Rc::new(Cell::new(0));
+    /// let limiter = move |growth: &wasm_mini::Growth| {
+    ///     let after = used.get() + growth.desired - growth.current;
+    ///     let fits = after <= 3 << 16;
+    ///     if fits {
+    ///         used.set(after);
+    ///     }
+    ///     fits
+    /// };
+    /// let instance = Instance::with_limiter(&module, &Imports::none(), limiter)?;
+    /// let memory = instance.memory("memory")?;
+    /// assert!(memory.grow(3).is_err());
+    /// assert!(memory.grow(2).is_ok());
+    /// # Ok::<(), wasm_mini::Error>(())
+    /// ```
+    pub fn with_limiter(
+        module: &Module,
+        imports: &Imports,
+        limiter: impl Fn(&Growth) -> bool + 'static,
+    ) -> Result<Instance, LinkError> {
+        Instance::make(module, imports, Some(Box::new(limiter)))
+    }
+
+    fn make(
+        module: &Module,
+        imports: &Imports,
+        limiter: Option<Limiter>,
+    ) -> Result<Instance, LinkError> {
         signals::install().map_err(LinkError::Resources)?;
         let thread = Thread::current().map_err(LinkError::Resources)?;
         let definitions = imports.resolve(&module.0.info)?;
-        let instance = Instance(Handle::new(Inner::new(module, thread, &definitions)?));
+        let instance = Instance(Inner::allocate(module, thread, &definitions, limiter)?);
         for definition in &definitions {
             if let Definition::Extern(Extern::Func(Func { instance: other, .. }))
             | Definition::Extern(Extern::Memory(Memory { instance: other, .. }))
@@ -128,15 +178,18 @@ impl Instance {
             }
         }
         instance.0.initialise(&definitions);
-        instance.0.apply_segments().map_err(LinkError::Start)?;
-        if let Some(start) = module.0.info.start {
-            let start = instance.function(start);
-            start.call(&[]).map_err(|error| match error {
-                crate::Error::Trap(trap) => LinkError::Start(trap),
-                other => unreachable!("a start function takes nothing: {other}"),
-            })?;
-        }
+        instance.start()?;
         Ok(instance)
+    }
+
+    /// What instantiation does last: copies the segments and runs the start function.
+    pub(super) fn start(&self) -> Result<(), LinkError> {
+        self.0.apply_segments().map_err(LinkError::Start)?;
+        let Some(start) = self.0.module.0.info.start else { return Ok(()) };
+        self.function(start).call(&[]).map(drop).map_err(|error| match error {
+            crate::Error::Trap(trap) => LinkError::Start(trap),
+            other => unreachable!("a start function takes nothing: {other}"),
+        })
     }
 
     /// The module that this is an instance of.
@@ -303,24 +356,15 @@ impl fmt::Debug for Instance {
 
 impl Inner {
     /// Allocates everything; nothing is initialised but the memories' and tables' sizes.
-    fn new(
+    fn allocate(
         module: &Module,
         thread: Rc<Thread>,
-        definitions: &[Definition],
-    ) -> Result<Box<Inner>, LinkError> {
+        definitions: &[&Definition],
+        limiter: Option<Limiter>,
+    ) -> Result<Handle, LinkError> {
         let info = &module.0.info;
-        let limits = module.engine().limits();
-        let own_memories = &info.memories[info.imported_memories as usize..];
-        let memories = own_memories.iter().map(|ty| {
-            let memory = LinearMemory::new(*ty, limits.memory_pages, module.engine().pool());
-            memory.map(RefCell::new).map_err(LinkError::Resources)
-        });
-        let own_tables = &info.tables[info.imported_tables as usize..];
-        let tables = own_tables.iter().map(|ty| {
-            let limit = limits.table_elements;
-            let table = Elements::new(*ty, limit).map(RefCell::new);
-            table.ok_or(LinkError::Table { elements: ty.min, limit })
-        });
+        let refused = |refusal: Refusal| refusal.into_link_error(Resource::Memory, 0);
+        module.engine().accounts().instances.take(1).map_err(refused)?;
         let (mut imported_memories, mut imported_tables) = (Vec::new(), Vec::new());
         let (mut imported_globals, mut host_functions) = (Vec::new(), Vec::new());
         for definition in definitions {
@@ -338,28 +382,66 @@ impl Inner {
                 }
             }
         }
-        Ok(Box::new(Inner {
-            group: Cell::new(None),
-            context: Context::new(module.0.layout.size),
-            memories: memories.collect::<Result<_, _>>()?,
-            tables: tables.collect::<Result<_, _>>()?,
-            imported_memories: imported_memories.into(),
-            imported_tables: imported_tables.into(),
-            imported_globals: imported_globals.into(),
-            host_contexts: OnceCell::new(),
-            _host_functions: host_functions,
-            dropped_data: RefCell::new(vec![false; info.data.len()].into()),
-            dropped_elements: RefCell::new(vec![false; info.elements.len()].into()),
-            last_trap: RefCell::new(None),
-            module: module.clone(),
-            thread,
-        }))
+        let size = module.0.layout.size;
+        let allocation = Context::allocation(size);
+        // SAFETY: the size is not zero.
+        let start = unsafe { alloc::alloc(allocation) };
+        let Some(start) = NonNull::new(start) else { alloc::handle_alloc_error(allocation) };
+        // SAFETY: the context lies within the allocation, to its end. (Asking the allocator for zeros
+        // is slower for so few of them.)
+        let context = unsafe {
+            let context = start.add(Context::OFFSET);
+            context.write_bytes(0, size);
+            Context { start: context.cast(), size }
+        };
+        let mut inner = start.cast::<Inner>();
+        // SAFETY: the allocation begins with room for this, and nobody else knows of it until there
+        // is a handle; whoever has that frees it.
+        unsafe {
+            inner.write(Inner {
+                membership: Membership::alone(),
+                context,
+                limiter,
+                views: Cell::new(0),
+                memories: Vec::new(),
+                tables: Vec::new(),
+                imported_memories: imported_memories.into(),
+                imported_tables: imported_tables.into(),
+                imported_globals: imported_globals.into(),
+                host_contexts: OnceCell::new(),
+                _host_functions: host_functions,
+                dropped_data: RefCell::new(vec![false; info.data.len()].into()),
+                dropped_elements: RefCell::new(vec![false; info.elements.len()].into()),
+                last_trap: RefCell::new(None),
+                module: module.clone(),
+                thread,
+            });
+            // From here on it is freed with all that it has, whatever comes.
+            let handle = Handle::first(inner);
+            inner.as_mut().make_memories()?;
+            inner.as_mut().make_tables()?;
+            Ok(handle)
+        }
+    }
+
+    /// Frees an instance.
+    ///
+    /// # Safety
+    ///
+    /// It was made by [`Inner::allocate`], and nobody reaches it any more.
+    pub unsafe fn free(inner: NonNull<Inner>) {
+        // SAFETY: the caller vouches for it; the allocation was made with this layout.
+        unsafe {
+            let allocation = Context::allocation(inner.as_ref().context.size);
+            inner.drop_in_place();
+            alloc::dealloc(inner.as_ptr().cast(), allocation);
+        }
     }
 
     /// The part of a context that is the same for the instance and for its host functions.
     fn vm_context(&self, map: *const ()) -> VmContext {
         VmContext {
-            stack_limit: self.thread.stack_limit,
+            stack_limit: self.thread.stack_limit(self.limits().stack_bytes),
             raise_trap: trampolines::raise_trap(),
             thread: self.thread.state(),
             record_trap: trap::record_trap as *const () as usize,
@@ -370,7 +452,7 @@ impl Inner {
     }
 
     /// Fills in the context. The instance has its final address and is linked with what it imports.
-    fn initialise(&self, definitions: &[Definition]) {
+    fn initialise(&self, definitions: &[&Definition]) {
         let (layout, info) = (&self.module.0.layout, &self.module.0.info);
         let vmctx = self.vmctx();
         // SAFETY: all writes go to places of this instance's own context, given by its layout, while
@@ -420,15 +502,6 @@ impl Inner {
                 functions += 1;
             }
 
-            for (i, memory) in self.memories.iter().enumerate() {
-                let memory = memory.borrow();
-                let place = self.vm_memory(info.imported_memories + i as u32);
-                place.write(VmMemory { base: memory.base(), len: memory.len() });
-            }
-            for (i, table) in self.tables.iter().enumerate() {
-                let place = self.vm_table(info.imported_tables + i as u32);
-                place.write(table.borrow_mut().vm());
-            }
             for (i, function) in info.escaping.iter().enumerate() {
                 let type_id = info.type_ids[info.functions[*function as usize] as usize];
                 let function = match function.checked_sub(info.imported_functions) {
@@ -441,12 +514,8 @@ impl Inner {
                 let place = self.context.at::<VmFuncRef>(layout.func_ref(i));
                 place.write(VmFuncRef { function, type_id });
             }
-            for (i, init) in info.global_inits.iter().enumerate() {
-                let value = self.evaluate(*init);
-                let place = self.vm_global(info.imported_globals + i as u32);
-                place.write(VmGlobal([value as u64, (value >> 64) as u64]));
-            }
         }
+        self.show_places();
     }
 
     /// Sets the pointer to an imported memory, table or global.
@@ -488,7 +557,7 @@ impl Inner {
     }
 
     /// The value of a constant expression.
-    fn evaluate(&self, expr: ConstExpr) -> u128 {
+    pub fn evaluate(&self, expr: ConstExpr) -> u128 {
         match expr {
             ConstExpr::Bits(bits) => bits,
             ConstExpr::RefFunc(function) => self.func_ref(function) as u128,
@@ -545,7 +614,8 @@ impl Inner {
         let owner = unsafe { owner.as_ref() };
         let own = index - owner.module.0.info.imported_memories;
         let ty = owner.module.0.info.memories[index as usize];
-        MemoryOf { pages: &owner.memories[own as usize], vm: owner.vm_memory(index), ty }
+        let pages = &owner.memories[own as usize];
+        MemoryOf { owner, index, pages, vm: owner.vm_memory(index), ty }
     }
 
     /// The table with this index.
@@ -555,7 +625,8 @@ impl Inner {
         let owner = unsafe { owner.as_ref() };
         let own = index - owner.module.0.info.imported_tables;
         let ty = owner.module.0.info.tables[index as usize];
-        TableOf { elements: &owner.tables[own as usize], vm: owner.vm_table(index), ty }
+        let elements = &owner.tables[own as usize];
+        TableOf { owner, index, elements, vm: owner.vm_table(index), ty }
     }
 
     /// Copies part of a data segment into a memory; `None` if it does not fit.
@@ -609,8 +680,16 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.thread.remove_context(self.vmctx());
-        for memory in mem::take(&mut self.memories) {
-            memory.into_inner().recycle(self.module.engine().pool());
+        let engine = self.module.engine();
+        let accounts = engine.accounts();
+        accounts.instances.give_back(1);
+        for memory in self.memories.drain(..) {
+            let memory = memory.into_inner();
+            accounts.memory_bytes.give_back(memory.len() as u64);
+            memory.recycle(engine.pool());
+        }
+        for table in &self.tables {
+            accounts.table_elements.give_back(u64::from(table.borrow().len()));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use super::growth::Refusal;
 use super::pool::{Pool, Reservation};
 use crate::module::MemoryType;
 
@@ -18,23 +19,32 @@ pub(super) const MAX_PAGES: u32 = 1 << 16;
 pub(super) struct LinearMemory {
     reservation: Reservation,
     pages: u32,
-    max: u32,
+}
+
+/// Refuses a size beyond what the type and `limit`, the engine's, allow.
+pub(super) fn check_pages(ty: MemoryType, pages: u64, limit: u32) -> Result<u32, Refusal> {
+    let most = ty.max.unwrap_or(MAX_PAGES).min(MAX_PAGES);
+    match u32::try_from(pages) {
+        Ok(pages) if pages <= most.min(limit) => Ok(pages),
+        Ok(pages) if pages <= most => {
+            let what = "the number of pages of a memory (`Limits::memory_pages`)";
+            Err(Refusal::Limit { what, actual: u64::from(pages), limit: u64::from(limit) })
+        }
+        _ => Err(Refusal::Type(u64::from(most))),
+    }
+}
+
+/// The most bytes that a memory can have.
+pub(super) fn max_bytes(ty: MemoryType, limit: u32) -> u64 {
+    let pages = ty.max.unwrap_or(MAX_PAGES).min(MAX_PAGES).min(limit);
+    u64::from(pages) * PAGE as u64
 }
 
 impl LinearMemory {
-    /// A memory with its first pages, all zero. It grows to at most `limit` pages, or to the type's
-    /// own maximum if that is less.
-    pub fn new(ty: MemoryType, limit: u32, pool: &Pool) -> io::Result<LinearMemory> {
-        let max = ty.max.unwrap_or(MAX_PAGES).min(MAX_PAGES).min(limit);
-        if ty.min > max {
-            let asked = ty.min;
-            let message = format!(
-                "a memory of {asked} pages; this engine allows {limit} (`Limits::memory_pages`)"
-            );
-            return Err(io::Error::new(io::ErrorKind::OutOfMemory, message));
-        }
-        let reservation = pool.take(ty.min as usize * PAGE)?;
-        Ok(LinearMemory { reservation, pages: ty.min, max })
+    /// A memory with that many pages, all zero.
+    pub fn new(pages: u32, pool: &Pool) -> io::Result<LinearMemory> {
+        let reservation = pool.take(pages as usize * PAGE)?;
+        Ok(LinearMemory { reservation, pages })
     }
 
     /// Lets the next memory have its address space.
@@ -42,13 +52,21 @@ impl LinearMemory {
         pool.put(self.reservation);
     }
 
-    /// Adds pages; returns how many there were, or `None` if the maximum or the system forbids it.
-    pub fn grow(&mut self, delta: u32) -> Option<u32> {
-        let before = self.pages;
-        let after = before.checked_add(delta).filter(|pages| *pages <= self.max)?;
-        self.reservation.resize(after as usize * PAGE).ok()?;
-        self.pages = after;
-        Some(before)
+    /// Makes it larger: what is added is zero.
+    pub fn grow_to(&mut self, pages: u32) -> io::Result<()> {
+        debug_assert!(pages >= self.pages);
+        self.reservation.resize(pages as usize * PAGE)?;
+        self.pages = pages;
+        Ok(())
+    }
+
+    /// Makes it as it was when it had that many pages and nothing was written.
+    pub fn reset(&mut self, pages: u32) -> io::Result<()> {
+        debug_assert!(pages <= self.pages);
+        self.reservation.clear()?;
+        self.reservation.resize(pages as usize * PAGE)?;
+        self.pages = pages;
+        Ok(())
     }
 
     pub fn base(&self) -> *mut u8 {
@@ -61,10 +79,5 @@ impl LinearMemory {
 
     pub fn len(&self) -> usize {
         self.pages as usize * PAGE
-    }
-
-    /// The most pages that it can have.
-    pub fn max(&self) -> u32 {
-        self.max
     }
 }

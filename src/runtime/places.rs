@@ -3,13 +3,19 @@
 
 use std::cell::RefCell;
 
-use super::memory::LinearMemory;
-use super::table::{RawRef, Table as Elements};
+use super::growth::{Growth, Refusal, Resource};
+use super::instance::Inner;
+use super::memory::{LinearMemory, PAGE, check_pages, max_bytes};
+use super::table::{RawRef, Table as Elements, check_elements, max_elements};
 use crate::compile::abi::{VmMemory, VmTable};
 use crate::module::{MemoryType, TableType};
 
 /// A memory, and the place where compiled code finds it.
 pub(super) struct MemoryOf<'i> {
+    /// The instance that defines it.
+    pub owner: &'i Inner,
+    /// The index there.
+    pub index: u32,
     pub pages: &'i RefCell<LinearMemory>,
     pub vm: *mut VmMemory,
     pub ty: MemoryType,
@@ -21,14 +27,34 @@ impl MemoryOf<'_> {
         self.ty
     }
 
-    /// As the operator `memory.grow`, except that failure is `None`.
-    pub fn grow(&self, delta: u32) -> Option<u32> {
+    /// As the operator `memory.grow`, except that a failure says why.
+    pub fn grow(&self, delta: u32) -> Result<u32, Refusal> {
+        let before = self.pages();
+        let limit = self.owner.limits().memory_pages;
+        let after = check_pages(self.ty, u64::from(before) + u64::from(delta), limit)?;
+        let growth = Growth {
+            resource: Resource::Memory,
+            index: self.index,
+            current: u64::from(before) * PAGE as u64,
+            desired: u64::from(after) * PAGE as u64,
+            maximum: max_bytes(self.ty, limit),
+        };
+        self.owner.approve(&growth)?;
         let mut pages = self.pages.borrow_mut();
-        let before = pages.grow(delta)?;
+        // The limiter may have done anything that a host may.
+        let grown = if pages.pages() == before {
+            pages.grow_to(after).map_err(Refusal::System)
+        } else {
+            Err(Refusal::Limiter)
+        };
+        if grown.is_err() {
+            self.owner.take_back(&growth);
+        }
+        grown?;
         // SAFETY: the place is the owner's, which is alive; compiled code reads it only while it
         // runs, and this thread is here.
         unsafe { (*self.vm).len = pages.len() };
-        Some(before)
+        Ok(before)
     }
 
     /// The address of a range; `None` if it reaches past the end.
@@ -43,10 +69,6 @@ impl MemoryOf<'_> {
         self.pages.borrow().pages()
     }
 
-    pub fn max(&self) -> u32 {
-        self.pages.borrow().max()
-    }
-
     pub fn len(&self) -> usize {
         self.pages.borrow().len()
     }
@@ -54,6 +76,10 @@ impl MemoryOf<'_> {
 
 /// A table, and the place where compiled code finds it.
 pub(super) struct TableOf<'i> {
+    /// The instance that defines it.
+    pub owner: &'i Inner,
+    /// The index there.
+    pub index: u32,
     pub elements: &'i RefCell<Elements>,
     pub vm: *mut VmTable,
     pub ty: TableType,
@@ -65,18 +91,37 @@ impl TableOf<'_> {
         self.ty
     }
 
-    /// As the operator `table.grow`, except that failure is `None`.
+    /// As the operator `table.grow`, except that a failure says why.
     ///
     /// # Safety
     ///
-    /// As for [`Elements::grow`]; a function's instance is linked with the table's.
-    pub unsafe fn grow(&self, delta: u32, reference: RawRef) -> Option<u32> {
+    /// As for [`Elements::grow_to`]; a function's instance is linked with the table's.
+    pub unsafe fn grow(&self, delta: u32, reference: RawRef) -> Result<u32, Refusal> {
+        let before = self.len();
+        let limit = self.owner.limits().table_elements;
+        let after = check_elements(self.ty, u64::from(before) + u64::from(delta), limit)?;
+        let growth = Growth {
+            resource: Resource::Table,
+            index: self.index,
+            current: u64::from(before),
+            desired: u64::from(after),
+            maximum: max_elements(self.ty, limit),
+        };
+        self.owner.approve(&growth)?;
         let mut elements = self.elements.borrow_mut();
-        // SAFETY: the caller vouches for the reference.
-        let before = unsafe { elements.grow(delta, reference) };
+        let grown = if elements.len() == before {
+            // SAFETY: the caller vouches for the reference.
+            unsafe { elements.grow_to(after, reference) }.map_err(Refusal::System)
+        } else {
+            Err(Refusal::Limiter)
+        };
         // SAFETY: as in `MemoryOf::grow`. Elements may have moved even where there was no room.
         unsafe { *self.vm = elements.vm() };
-        before
+        if grown.is_err() {
+            self.owner.take_back(&growth);
+        }
+        grown?;
+        Ok(before)
     }
 
     /// As [`Elements::write`].
@@ -103,9 +148,5 @@ impl TableOf<'_> {
 
     pub fn len(&self) -> u32 {
         self.elements.borrow().len()
-    }
-
-    pub fn max(&self) -> u32 {
-        self.elements.borrow().max()
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// What one memory reserves: an index, an offset, and a guard for the widest access.
 const RESERVATION: usize = (4 << 30) + (4 << 30) + (64 << 10);
@@ -37,7 +37,10 @@ impl Reservation {
         let base =
             unsafe { libc::mmap(ptr::null_mut(), RESERVATION, libc::PROT_NONE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            let message =
+                format!("no address space for a memory, which takes 8 GiB of it: {error}");
+            return Err(io::Error::new(error.kind(), message));
         }
         let base = NonNull::new(base.cast()).expect("the system maps nothing at address 0");
         Ok(Reservation { base, accessible: 0, resident: 0 })
@@ -60,7 +63,12 @@ impl Reservation {
             let result =
                 unsafe { libc::mprotect(self.at(range.start).cast(), range.len(), protection) };
             if result != 0 {
-                return Err(io::Error::last_os_error());
+                let error = io::Error::last_os_error();
+                let message = format!(
+                    "the system gives no memory of {bytes} bytes, for which it needs a mapping of \
+                     its own (`vm.max_map_count`): {error}"
+                );
+                return Err(io::Error::new(error.kind(), message));
             }
         }
         self.accessible = bytes;
@@ -68,7 +76,7 @@ impl Reservation {
     }
 
     /// Makes all that is accessible zero.
-    fn clear(&mut self) -> io::Result<()> {
+    pub fn clear(&mut self) -> io::Result<()> {
         let mut pages = PopulatedPages::default();
         let rest = pages.find(self.base.as_ptr() as usize, self.accessible);
         self.resident = 0;
@@ -131,7 +139,7 @@ impl Pool {
 
     /// The idle one that was used last, preferably of the right size.
     fn take_idle(&self, bytes: usize) -> Option<Reservation> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         let fits = idle.reservations.iter().rposition(|idle| idle.accessible == bytes);
         let index = fits.or(idle.reservations.len().checked_sub(1))?;
         let reservation = idle.reservations.remove(index);
@@ -141,11 +149,15 @@ impl Pool {
 
     /// Takes back a reservation that nobody uses any more.
     pub fn put(&self, mut reservation: Reservation) {
+        // Emptying one that will not be kept would be for nothing.
+        if self.idle().reservations.len() >= MAX_IDLE {
+            return;
+        }
         // One that cannot be emptied is not kept.
         if reservation.clear().is_err() {
             return;
         }
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle();
         if idle.reservations.len() >= MAX_IDLE {
             return;
         }
@@ -157,6 +169,10 @@ impl Pool {
         }
         idle.resident += reservation.resident;
         idle.reservations.push(reservation);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,9 @@
 //! Tables: elements of functions, copied for indirect calls, or of external references.
 
+use std::io;
 use std::mem;
 
+use super::growth::Refusal;
 use crate::compile::abi::{VmFuncRef, VmFunction, VmTable, VmTableFunction};
 use crate::module::{TableType, ValType};
 
@@ -13,15 +15,30 @@ const NULL: VmTableFunction = VmTableFunction {
 };
 
 /// The elements of one table.
-pub(super) struct Table {
-    elements: Elements,
-    max: u32,
-}
+pub(super) struct Table(Elements);
 
 enum Elements {
     Functions(Vec<VmTableFunction>),
     /// As compiled code has them: see [`super::value::ExternRef`].
     Externs(Vec<u64>),
+}
+
+/// Refuses a size beyond what the type and `limit`, the engine's, allow.
+pub(super) fn check_elements(ty: TableType, elements: u64, limit: u32) -> Result<u32, Refusal> {
+    let most = ty.max.unwrap_or(u32::MAX);
+    match u32::try_from(elements) {
+        Ok(elements) if elements <= most.min(limit) => Ok(elements),
+        _ if elements <= u64::from(most) => {
+            let what = "the number of elements of a table (`Limits::table_elements`)";
+            Err(Refusal::Limit { what, actual: elements, limit: u64::from(limit) })
+        }
+        _ => Err(Refusal::Type(u64::from(most))),
+    }
+}
+
+/// The most elements that a table can have.
+pub(super) fn max_elements(ty: TableType, limit: u32) -> u64 {
+    u64::from(ty.max.unwrap_or(u32::MAX).min(limit))
 }
 
 /// An element as it travels in a register: the address of a [`VmFuncRef`], or an external
@@ -45,35 +62,26 @@ unsafe fn element(reference: RawRef) -> VmTableFunction {
 }
 
 impl Table {
-    /// A table of nulls; `None` if it is larger than `limit` allows, or than memory.
-    pub fn new(ty: TableType, limit: u32) -> Option<Table> {
-        let elements = match ty.element {
+    /// A table without elements.
+    pub fn new(ty: TableType) -> Table {
+        Table(match ty.element {
             ValType::FuncRef => Elements::Functions(Vec::new()),
             _ => Elements::Externs(Vec::new()),
-        };
-        let mut table = Table { elements, max: ty.max.unwrap_or(u32::MAX).min(limit) };
-        // SAFETY: null is a reference of every kind.
-        unsafe { table.grow(ty.min, 0) }?;
-        Some(table)
+        })
     }
 
     pub fn len(&self) -> u32 {
-        let len = match &self.elements {
+        let len = match &self.0 {
             Elements::Functions(elements) => elements.len(),
             Elements::Externs(elements) => elements.len(),
         };
         len as u32
     }
 
-    /// The most elements that it can have.
-    pub fn max(&self) -> u32 {
-        self.max
-    }
-
     /// What compiled code must know of the table now.
     pub fn vm(&mut self) -> VmTable {
         let len = self.len() as usize;
-        let base = match &mut self.elements {
+        let base = match &mut self.0 {
             Elements::Functions(elements) => elements.as_mut_ptr().cast(),
             Elements::Externs(elements) => elements.as_mut_ptr().cast(),
         };
@@ -81,7 +89,7 @@ impl Table {
     }
 
     pub fn get(&self, index: u32) -> Option<RawRef> {
-        match &self.elements {
+        match &self.0 {
             Elements::Functions(elements) => {
                 elements.get(index as usize).map(|element| element.func_ref as u64)
             }
@@ -89,26 +97,44 @@ impl Table {
         }
     }
 
-    /// Adds elements; returns how many there were, or `None` if there would be too many.
+    /// Adds elements, all the same, until there are so many.
     ///
     /// # Safety
     ///
     /// `reference` is null or a live reference of the table's type.
-    pub unsafe fn grow(&mut self, delta: u32, reference: RawRef) -> Option<u32> {
-        let before = self.len();
-        let after = before.checked_add(delta).filter(|len| *len <= self.max)? as usize;
-        match &mut self.elements {
+    pub unsafe fn grow_to(&mut self, len: u32, reference: RawRef) -> io::Result<()> {
+        let more = (len - self.len()) as usize;
+        let full = |_| {
+            let message = format!("no memory for a table of {len} elements");
+            io::Error::new(io::ErrorKind::OutOfMemory, message)
+        };
+        match &mut self.0 {
             Elements::Functions(elements) => {
-                elements.try_reserve(delta as usize).ok()?;
+                elements.try_reserve(more).map_err(full)?;
                 // SAFETY: the caller vouches for the reference.
-                elements.resize(after, unsafe { element(reference) });
+                elements.resize(len as usize, unsafe { element(reference) });
             }
             Elements::Externs(elements) => {
-                elements.try_reserve(delta as usize).ok()?;
-                elements.resize(after, reference);
+                elements.try_reserve(more).map_err(full)?;
+                elements.resize(len as usize, reference);
             }
         }
-        Some(before)
+        Ok(())
+    }
+
+    /// Makes it as it was when it had that many elements and nothing was written.
+    pub fn reset(&mut self, len: u32) {
+        let len = len as usize;
+        match &mut self.0 {
+            Elements::Functions(elements) => {
+                elements.truncate(len);
+                elements.fill(NULL);
+            }
+            Elements::Externs(elements) => {
+                elements.truncate(len);
+                elements.fill(0);
+            }
+        }
     }
 
     /// Writes the references from `start` on, all or none: `None` if they do not fit.
@@ -123,7 +149,7 @@ impl Table {
     ) -> Option<()> {
         let start = start as usize;
         let end = start.checked_add(references.len())?;
-        match &mut self.elements {
+        match &mut self.0 {
             Elements::Functions(elements) => {
                 for (slot, reference) in elements.get_mut(start..end)?.iter_mut().zip(references) {
                     // SAFETY: the caller vouches for the references.

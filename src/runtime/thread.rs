@@ -2,6 +2,8 @@
 //! the trap on its way out, and a stack for signal handlers.
 
 use std::cell::{Cell, OnceCell, UnsafeCell};
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -20,9 +22,6 @@ const SIGNAL_STACK: usize = 64 << 10;
 /// How many activations a backtrace holds.
 const MAX_FRAMES: usize = 64;
 
-/// The most stack that guests use on one thread, however large its stack is.
-const MAX_GUEST_STACK: usize = 64 << 20;
-
 thread_local! {
     /// The calling thread's state, for signal handlers: constant at the beginning and without a
     /// destructor, so that reading it does nothing else.
@@ -34,16 +33,38 @@ thread_local! {
 pub(super) struct Thread {
     /// Written by trampolines, behind Rust's back.
     state: UnsafeCell<ThreadState>,
-    /// The lowest address that wasm code may move its stack pointer to.
-    pub stack_limit: usize,
+    /// The lowest address that wasm code may move its stack pointer to, whatever its engine allows.
+    lowest: usize,
     /// The thread's whole stack.
     stack: Range<usize>,
     /// Written by signal handlers, behind Rust's back.
     trap: UnsafeCell<TrapRecord>,
-    /// The contexts of the thread's live instances, ascending: what r15 may hold in a guest.
-    contexts: UnsafeCell<Vec<usize>>,
+    /// The contexts of the thread's live instances: what r15 may hold in a guest.
+    contexts: UnsafeCell<HashSet<usize, BuildHasherDefault<AddressHasher>>>,
     /// What a host function left when it failed, on its way out through the guest.
     pub failure: Cell<Option<Failure>>,
+}
+
+/// Hashes addresses that the allocator chose, by multiplication: what differs may be in any bits.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        let product = u128::from(self.0 ^ address as u64) * 0x9e37_79b9_7f4a_7c15;
+        // Tables look at both ends of a hash.
+        self.0 = product as u64 ^ (product >> 64) as u64;
+    }
 }
 
 /// How a host function failed.
@@ -104,10 +125,10 @@ impl Thread {
             signals::unblock()?;
             let stack = stack_bounds()?;
             let reserve = HOST_RESERVE.min(stack.len() / 2);
-            let lowest = (stack.start + reserve).max(stack.end.saturating_sub(MAX_GUEST_STACK));
+            let lowest = stack.start + reserve;
             let thread = Rc::new(Thread {
                 state: UnsafeCell::new(ThreadState { entry_sp: 0 }),
-                stack_limit: lowest,
+                lowest,
                 stack,
                 trap: UnsafeCell::new(TrapRecord {
                     code: TrapCode::Unreachable,
@@ -131,30 +152,38 @@ impl Thread {
         HERE.try_with(|here| unsafe { here.get().as_ref() }).ok().flatten()
     }
 
+    /// The lowest address that wasm code may move its stack pointer to if it may use so many bytes.
+    pub fn stack_limit(&self, bytes: u64) -> usize {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.lowest.max(self.stack.end.saturating_sub(bytes))
+    }
+
+    /// Whether a guest runs on this thread: it has called whoever asks.
+    pub fn runs_guest(&self) -> bool {
+        // SAFETY: the state is a word that only trampolines on this thread write.
+        unsafe { (*self.state.get()).entry_sp != 0 }
+    }
+
     /// Says that a context of this thread is in use.
     pub fn add_context(&self, vmctx: *const VmContext) {
         // SAFETY: only this thread changes the set, nowhere else but in `remove_context`, and its
         // signal handler only looks into it when a guest has faulted, which these two are not.
         let contexts = unsafe { &mut *self.contexts.get() };
-        if let Err(place) = contexts.binary_search(&(vmctx as usize)) {
-            contexts.insert(place, vmctx as usize);
-        }
+        contexts.insert(vmctx as usize);
     }
 
     /// Says that a context is no longer in use.
     pub fn remove_context(&self, vmctx: *const VmContext) {
         // SAFETY: as for `add_context`.
         let contexts = unsafe { &mut *self.contexts.get() };
-        if let Ok(place) = contexts.binary_search(&(vmctx as usize)) {
-            contexts.remove(place);
-        }
+        contexts.remove(&(vmctx as usize));
     }
 
     /// Whether that is the address of a context in use. Async-signal-safe after a guest's fault.
     pub fn has_context(&self, vmctx: *const VmContext) -> bool {
         // SAFETY: as for `add_context`; looking up allocates nothing.
         let contexts = unsafe { &*self.contexts.get() };
-        contexts.binary_search(&(vmctx as usize)).is_ok()
+        contexts.contains(&(vmctx as usize))
     }
 
     /// What compiled code reaches through its context.
@@ -173,7 +202,7 @@ impl Thread {
         /// The kernel keeps this much below the main thread's stack; other threads' guards are
         /// smaller.
         const GUARD: usize = 1 << 20;
-        (self.stack.start.saturating_sub(GUARD)..self.stack_limit).contains(&address)
+        (self.stack.start.saturating_sub(GUARD)..self.lowest).contains(&address)
     }
 
     /// Whether the address lies on the thread's stack.

@@ -256,7 +256,8 @@ impl Native {
         Native { name, engine, provider }
     }
 
-    fn instantiate(&self, module: &Module) -> Result<Instance, Ending> {
+    /// An instance, and the one that it may import from.
+    fn instantiate(&self, module: &Module) -> Result<[Instance; 2], Ending> {
         let mut imports = Imports::none();
         let provider = Instance::new(&self.provider, &imports).expect("the provider links");
         imports.instance("wasm", &provider);
@@ -268,10 +269,15 @@ impl Native {
                 Ok(results.iter().zip(returned).map(|(ty, bits)| value(*ty, bits)).collect())
             });
         }
-        Instance::new(module, &imports).map_err(|error| match error {
-            LinkError::Start(trap) => Ending::of(&trap),
-            other => Ending::Refused(other.to_string()),
-        })
+        Instance::new(module, &imports).map(|instance| [instance, provider]).map_err(not_made)
+    }
+}
+
+/// How an instantiation ended that failed.
+fn not_made(error: LinkError) -> Ending {
+    match error {
+        LinkError::Start(trap) => Ending::of(&trap),
+        other => Ending::Refused(other.to_string()),
     }
 }
 
@@ -315,6 +321,8 @@ fn state(instance: &Instance) -> State {
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub modules: u64,
+    /// How often instances were reset, and compared with new ones.
+    pub resets: u64,
     /// Modules that trap or are refused when they are instantiated.
     pub not_instantiated: u64,
     pub returns: u64,
@@ -410,16 +418,13 @@ impl Engines {
                         *tally.traps.entry(code as u8).or_default() += 1;
                         // Perhaps for want of fuel, and then the next calls would trap at once.
                         if code == TrapCode::Unreachable {
-                            match self.instantiate(&modules, &theirs, tally)? {
-                                Some(fresh) => run = fresh,
-                                None => return Ok(()),
-                            }
+                            run.reset(self, &theirs, tally)?;
                         }
                     }
                 }
             }
         }
-        Ok(())
+        run.reset(self, &theirs, tally)
     }
 
     /// Instances everywhere; `None` if there are none anywhere.
@@ -434,8 +439,8 @@ impl Engines {
         let mut first: Option<Ending> = None;
         for (native, module) in self.natives.iter().zip(modules) {
             let ending = match native.instantiate(module) {
-                Ok(instance) => {
-                    natives.push((native.name, instance));
+                Ok(instances) => {
+                    natives.push((native.name, instances));
                     Ending::Returned(vec![])
                 }
                 Err(ending) => ending,
@@ -472,10 +477,32 @@ impl Engines {
 /// Instances of one module, which have all done the same.
 struct Run<'e> {
     reference: Reference,
-    natives: Vec<(&'e str, Instance)>,
+    /// Each with the one that it may import from.
+    natives: Vec<(&'e str, [Instance; 2])>,
 }
 
 impl Run<'_> {
+    /// Resets all instances, and compares them with a new one of wasmi's.
+    fn reset(
+        &mut self,
+        engines: &Engines,
+        theirs: &wasmi::Module,
+        tally: &mut Tally,
+    ) -> Result<(), String> {
+        // It was made before, and this one is no different.
+        self.reference = Reference::new(theirs, &engines.wasmi_provider)
+            .map_err(|ending| format!("instantiated again: {ending:?}"))?;
+        for (name, [instance, provider]) in &self.natives {
+            // The provider first: segments are copied into its memory and tables.
+            provider
+                .reset()
+                .and_then(|()| instance.reset())
+                .map_err(|error| format!("{name} is not reset: {:?}", not_made(error)))?;
+        }
+        tally.resets += 1;
+        self.compare_state("reset", tally)
+    }
+
     /// Makes a call everywhere and compares.
     fn call(
         &mut self,
@@ -486,7 +513,7 @@ impl Run<'_> {
     ) -> Result<Ending, String> {
         let expected = self.reference.call(name, arguments, ty);
         let endings: Vec<_> =
-            self.natives.iter().map(|(_, instance)| call(instance, name, arguments)).collect();
+            self.natives.iter().map(|(_, [instance, _])| call(instance, name, arguments)).collect();
         let what = || {
             let mut what = format!("{name:?} {arguments:x?}:\n  wasmi: {expected:x?}");
             for ((tier, _), ending) in self.natives.iter().zip(&endings) {
@@ -514,7 +541,7 @@ impl Run<'_> {
         tally.memories += u64::from(!expected.memories.is_empty());
         tally.tables += u64::from(!expected.tables.is_empty());
         tally.globals += u64::from(!expected.globals.is_empty());
-        for (name, instance) in &self.natives {
+        for (name, [instance, _]) in &self.natives {
             let mut state = state(instance);
             state.globals.sort();
             state.tables.sort();
