@@ -124,6 +124,7 @@ pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
     }
     match failure {
         Some(Failure::Error(error)) => Trap::from_host(error, frames, record.cut),
+        Some(Failure::StackOverflow) => Trap::new(TrapCode::StackOverflow, frames, record.cut),
         _ => Trap::new(record.code, frames, record.cut),
     }
 }
