@@ -93,6 +93,10 @@ fn replace_bytes(random: &mut Random, bytes: &mut Vec<u8>) {
 
 /// Some bytes of another module instead of, or between, those of this one.
 fn splice(random: &mut Random, bytes: &mut Vec<u8>, other: &[u8]) {
+    // The suite has a module of no bytes.
+    if other.is_empty() {
+        return;
+    }
     let from = random.below(other.len());
     let len = random.below(64).min(other.len() - from);
     let at = place(random, bytes);
