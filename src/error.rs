@@ -142,13 +142,18 @@ impl Trap {
         frames: Vec<Frame>,
         omitted: bool,
     ) -> Trap {
-        match error.downcast::<Trap>() {
-            Ok(trap) => *trap,
-            Err(error) => {
-                let host_error = Some(Arc::from(error));
-                Trap(Arc::new(TrapInner { code: TrapCode::HostError, frames, omitted, host_error }))
-            }
-        }
+        let error = match error.downcast::<Trap>() {
+            Ok(trap) => return *trap,
+            Err(error) => error,
+        };
+        // What a call of unknown signature returns.
+        let error = match error.downcast::<Error>().map(|error| *error) {
+            Ok(Error::Trap(trap)) => return trap,
+            Ok(other) => Box::new(other),
+            Err(error) => error,
+        };
+        let host_error = Some(Arc::from(error));
+        Trap(Arc::new(TrapInner { code: TrapCode::HostError, frames, omitted, host_error }))
     }
 
     /// The error that a function of the host returned, if that is what ended the guest.

@@ -10,6 +10,8 @@ use common::{Random, engine, on_each_tier};
 use wasm_mini::{Engine, Func, Imports, Instance, Module, Tier, Trap, TrapCode, Value};
 
 const PAGE: u64 = 65536;
+/// The pages of a memory that ends where 32-bit indices do.
+const MOST: u64 = 65536;
 
 fn new(tier: Tier, text: &str) -> Instance {
     let module = Module::with_engine(engine(tier), text).expect("a module");
@@ -136,7 +138,7 @@ fn call(f: &Func, index: u64) -> Result<(), TrapCode> {
 }
 
 fn every_access_around_the_end(tier: Tier) {
-    for pages in [0, 1, 3] {
+    for pages in [0, 1, 3, MOST] {
         let size = pages * PAGE;
         let (text, functions) = accesses(pages);
         let instance = new(tier, &text);
@@ -165,8 +167,11 @@ fn every_access_around_the_end(tier: Tier) {
                 }
             }
         }
-        // And a store that trapped wrote nothing.
-        assert!(memory.cells().iter().all(|cell| cell.get() == 0), "{pages} pages");
+        // And a store that trapped wrote nothing; to look through 4 GiB takes too long.
+        assert!(
+            pages == MOST || memory.cells().iter().all(|cell| cell.get() == 0),
+            "{pages} pages"
+        );
     }
 }
 

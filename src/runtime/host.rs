@@ -90,6 +90,11 @@ impl HostFunc {
     }
 }
 
+/// How far below the guests' stack limit a function of the host may begin. One that a guest calls is
+/// nearer: the guest's own frame was checked. But where a guest makes a host function call itself, in a
+/// table for instance, there is no guest between its activations that would check.
+const CALL_MARGIN: usize = 16 << 10;
+
 type HostError = Box<dyn Error + Send + Sync>;
 
 pub(super) trait DynFn:
@@ -123,11 +128,17 @@ unsafe fn guard<R>(
         Handle::uncounted(NonNull::new_unchecked(inner))
     };
     let instance = ManuallyDrop::new(Instance(instance));
-    let failure = match catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance })))
-    {
-        Ok(Ok(result)) => return Some(result),
-        Ok(Err(error)) => Failure::Error(error),
-        Err(payload) => Failure::Panic(payload),
+    let mark = 0u8;
+    // SAFETY: as above.
+    let limit = unsafe { (*context).vm.stack_limit };
+    let failure = if (&raw const mark as usize) < limit.saturating_sub(CALL_MARGIN) {
+        Failure::StackOverflow
+    } else {
+        match catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance }))) {
+            Ok(Ok(result)) => return Some(result),
+            Ok(Err(error)) => Failure::Error(error),
+            Err(payload) => Failure::Panic(payload),
+        }
     };
     // SAFETY: as above.
     unsafe { trap::thread_of(&raw const (*context).vm) }.failure.set(Some(failure));

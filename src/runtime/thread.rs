@@ -71,6 +71,8 @@ impl Hasher for AddressHasher {
 pub(super) enum Failure {
     Error(Box<dyn std::error::Error + Send + Sync>),
     Panic(Box<dyn std::any::Any + Send>),
+    /// It was not called, for want of stack.
+    StackOverflow,
 }
 
 /// A trap between its site and the host's frame that returns it.

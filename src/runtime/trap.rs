@@ -158,6 +158,7 @@ pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
     }
     match failure {
         Some(Failure::Error(error)) => Trap::from_host(error, frames, record.cut),
+        Some(Failure::StackOverflow) => Trap::new(TrapCode::StackOverflow, frames, record.cut),
         _ => {
             let trap = Trap::new(record.code, frames, record.cut);
             *instance.last_trap.borrow_mut() = LastTrap::of(record, &trap);

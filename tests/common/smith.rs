@@ -158,7 +158,17 @@ pub fn module(seed: u64) -> Option<Vec<u8>> {
     let length = 1_000 + random.below(20_000);
     let bytes: Vec<u8> =
         (0..length.div_ceil(8)).flat_map(|_| random.bits().to_le_bytes()).collect();
-    let mut module = wasm_smith::Module::new(config, &mut Unstructured::new(&bytes)).ok()?;
+    from_bytes(config, &bytes)
+}
+
+/// The module that these bytes stand for, with what the seed allows it to have: for `fuzz/`.
+#[allow(dead_code)]
+pub fn module_of_bytes(seed: u64, bytes: &[u8]) -> Option<Vec<u8>> {
+    from_bytes(config(&mut Random::new(seed)), bytes)
+}
+
+fn from_bytes(config: Config, bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut module = wasm_smith::Module::new(config, &mut Unstructured::new(bytes)).ok()?;
     module.ensure_termination(FUEL).expect("all bodies are generated");
     Some(module.to_bytes())
 }

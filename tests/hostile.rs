@@ -1,0 +1,212 @@
+//! Hostile modules: damaged ones by the hundred thousand are validated, compiled, linked with whatever
+//! is at hand and, where they are sure to end, run. Nothing may come of it but a value or an error:
+//! no panic, no crash, no hang, and no more memory than the limits say.
+//!
+//! A short run is part of the test suite. The long one is
+//!
+//! ```text
+//! WASM_MINI_MUTANTS=200000 cargo test --release --test hostile -- --nocapture
+//! ```
+//!
+//! which tells at its end what it did and what took longest. Real programs take part if
+//! `benches/fetch-modules.sh` has fetched them. If the process dies, the mutant that killed it is in
+//! `target/tmp/hostile-<tier>.wasm`.
+
+mod common;
+#[path = "common/corpus.rs"]
+mod corpus;
+#[path = "common/exercise.rs"]
+mod exercise;
+#[path = "common/mutate.rs"]
+mod mutate;
+#[allow(dead_code)]
+#[path = "common/smith.rs"]
+mod smith;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use common::{Random, on_each_tier, random};
+use corpus::{Corpus, Origin};
+use exercise::{Outcomes, exercise};
+use wasm_mini::{Engine, Limits, Tier};
+
+/// How many mutants each tier gets in the test suite.
+const MUTANTS: u64 = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
+/// More processor time than this for one mutant is a hang, with all that may slow down a test.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 10 });
+/// The most heap that one mutant may take: so much, and so much for each byte of it.
+const HEAP: i64 = 64 << 20;
+const HEAP_PER_BYTE: i64 = 4_000;
+/// What guests may have.
+const PAGES: u32 = 256;
+const ELEMENTS: u32 = 100_000;
+
+/// The system's allocator, counting what each thread has in use.
+struct Counting;
+
+thread_local! {
+    /// Bytes in use, and the most that were.
+    static HEAP_USE: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
+}
+
+fn count(change: i64) {
+    let (live, peak) = HEAP_USE.get();
+    HEAP_USE.set((live + change, peak.max(live + change)));
+}
+
+// SAFETY: everything is the system's allocator's; counting neither allocates nor unwinds.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        count(-(layout.size() as i64));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The processor time of the calling thread.
+fn processor_time() -> Duration {
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the call fills in the time, which is read if it did.
+    let time = unsafe {
+        assert_eq!(libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr()), 0);
+        time.assume_init()
+    };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// What a run did.
+#[derive(Debug, Default)]
+struct Tally {
+    origins: BTreeMap<Origin, u64>,
+    outcomes: Outcomes,
+    /// The longest times, each with the number of the mutant, its origin and its size.
+    slowest: Vec<(Duration, u64, Origin, usize)>,
+    /// The most heap for one mutant, its number and its size.
+    most_heap: (i64, u64, usize),
+}
+
+fn corpus() -> &'static Corpus {
+    static CORPUS: OnceLock<Corpus> = OnceLock::new();
+    CORPUS.get_or_init(Corpus::load)
+}
+
+fn engine(tier: Tier) -> Engine {
+    let mut limits = Limits::default();
+    limits.memory_pages = PAGES;
+    limits.table_elements = ELEMENTS;
+    // One thread does it all, so that its time and its heap are all that there are.
+    Engine::builder().tier(tier).limits(limits).compile_threads(1).build().expect("an engine")
+}
+
+/// The mutant with that number: the same on every tier and in every run with the same corpus.
+fn mutant(corpus: &Corpus, number: u64) -> (Origin, Vec<u8>) {
+    let mut random = Random::new(number);
+    let (origin, module) = corpus.pick(&mut random);
+    // Some stay as they are: invalid ones of the suite, valid ones of everywhere.
+    if random.one_in(12) {
+        return (origin, module);
+    }
+    let (_, other) = corpus.pick(&mut random);
+    (origin, mutate::mutate(&mut random, &module, &other))
+}
+
+/// The most memory that the process had at one time, in bytes.
+fn peak_of_process() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("the status");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    let number = line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+    number.expect("a number") << 10
+}
+
+fn run(tier: Tier, mutants: impl Iterator<Item = (u64, Origin, Vec<u8>)>) -> Tally {
+    let engine = engine(tier);
+    let path = format!("{}/hostile-{tier}.wasm", env!("CARGO_TARGET_TMPDIR"));
+    let mut tally = Tally::default();
+    for (number, origin, binary) in mutants {
+        fs::write(&path, &binary).expect("a file for the mutant");
+        *tally.origins.entry(origin).or_default() += 1;
+        let (live, _) = HEAP_USE.get();
+        HEAP_USE.set((live, live));
+        let start = processor_time();
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            exercise(&engine, &binary, number, &mut tally.outcomes)
+        }));
+        let took = processor_time() - start;
+        let heap = HEAP_USE.get().1 - live;
+        if done.is_err() {
+            let kept = format!("{path}.{number}");
+            fs::write(&kept, &binary).expect("a file for the mutant");
+            panic!("mutant {number} of {origin:?} on the {tier} tier: see above, and {kept}");
+        }
+        assert!(took < PATIENCE, "mutant {number} of {origin:?} took {took:?}: {path}");
+        let allowed = HEAP + HEAP_PER_BYTE * binary.len() as i64;
+        assert!(heap < allowed, "mutant {number} of {origin:?} took {heap} bytes of heap: {path}");
+        tally.slowest.push((took, number, origin, binary.len()));
+        tally.slowest.sort_by(|a, b| b.cmp(a));
+        tally.slowest.truncate(5);
+        tally.most_heap = tally.most_heap.max((heap, number, binary.len()));
+    }
+    fs::remove_file(&path).expect("the file of the last mutant");
+    tally
+}
+
+fn damaged_modules_do_no_harm(tier: Tier) {
+    let asked = env::var("WASM_MINI_MUTANTS").ok().map(|text| text.parse().expect("a number"));
+    let count = asked.unwrap_or(MUTANTS);
+    let first = env::var("WASM_MINI_FIRST").map_or(0, |text| text.parse().expect("a number"));
+    let mutants = (first..first + count).map(|number| {
+        let (origin, binary) = mutant(corpus(), number);
+        (number, origin, binary)
+    });
+    let tally = run(tier, mutants);
+    let outcomes = &tally.outcomes;
+    let peak = peak_of_process() >> 20;
+    println!("{tier}: {count} mutants of {:?}, {peak} MiB at most\n{tally:#?}", corpus().counts());
+    if count < MUTANTS {
+        return;
+    }
+    // All of this is worth nothing if everything is refused, or nothing runs.
+    assert!(tally.outcomes.loaded > count / 10 && tally.outcomes.refused > count / 4, "{tally:?}");
+    assert!(outcomes.linked > count / 20 && outcomes.not_linked > 0, "{tally:?}");
+    assert!(outcomes.returned > count / 10 && outcomes.traps.len() > 3, "{tally:?}");
+}
+
+/// All modules of the specification's suite as they are, those that must not load among them.
+#[cfg(feature = "wast")]
+fn modules_of_the_suite_do_no_harm(tier: Tier) {
+    let modules = corpus().suite();
+    let every = if cfg!(debug_assertions) { 4 } else { 1 };
+    let numbered = modules.iter().enumerate().step_by(every);
+    let tally = run(tier, numbered.map(|(i, module)| (i as u64, Origin::Suite, module.clone())));
+    println!("{tier}: the suite: {tally:#?}");
+    assert!(modules.len() > 2_000, "{}", modules.len());
+    assert!(tally.outcomes.loaded > 100 && tally.outcomes.refused > 300, "{tally:?}");
+}
+
+#[cfg(feature = "wast")]
+on_each_tier!(damaged_modules_do_no_harm, modules_of_the_suite_do_no_harm);
+#[cfg(not(feature = "wast"))]
+on_each_tier!(damaged_modules_do_no_harm);

@@ -1,0 +1,14 @@
+//! A view that a host function takes through its caller ends with the call.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use wasm_mini::{Caller, Imports};
+
+fn main() {
+    let kept: Rc<RefCell<Vec<&'static [Cell<u8>]>>> = Rc::default();
+    let mut imports = Imports::none();
+    imports.func("h", "keep", move |caller: &mut Caller<'_>| {
+        let memory = caller.memory("memory").unwrap();
+        kept.borrow_mut().push(memory.cells());
+    });
+}
