@@ -25,6 +25,7 @@
 //! convention, so that a function can be compared with one that a C compiler made.
 
 use std::mem::offset_of;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 #[cfg(feature = "baseline")]
 use crate::asm::GprSet;
@@ -343,11 +344,14 @@ pub(crate) enum Builtin {
     TableInit,
     /// (segment) -> 0.
     ElemDrop,
+    /// () -> whether the guest is to end: [`TrapCode::Interrupted`](crate::TrapCode::Interrupted).
+    /// What compiled code calls when it finds [`STOP`] set, where it polls.
+    Poll,
 }
 
 impl Builtin {
     /// How many there are.
-    pub const COUNT: usize = Builtin::ElemDrop as usize + 1;
+    pub const COUNT: usize = Builtin::Poll as usize + 1;
 
     /// Offset of its address in the table that [`BUILTINS`] points to.
     pub const fn offset(self) -> i32 {
@@ -356,12 +360,30 @@ impl Builtin {
 }
 
 /// The part of a thread's state that compiled code and trampolines touch. The runtime keeps more
-/// behind it.
+/// behind it. Atomic, because other threads and signal handlers read it; compiled code uses plain
+/// instructions.
+#[derive(Default)]
 #[repr(C)]
 pub(crate) struct ThreadState {
     /// The stack pointer of the innermost entry from the host, where its landing pad finds what it
     /// saved; 0 while no wasm runs on the thread.
-    pub entry_sp: usize,
+    pub entry_sp: AtomicUsize,
+    /// How many entries there have been on the thread. An entry's number is what this is behind it.
+    pub calls: AtomicU64,
+    /// Not 0 if a guest of the thread may have to end: whoever sees that asks [`Builtin::Poll`], which
+    /// knows. Nothing but a hint, which other threads set.
+    pub stop: AtomicU32,
+}
+
+/// What [`ThreadState::entry_sp`] points to, on the stack.
+#[repr(C)]
+pub(crate) struct EntryRecord {
+    /// The entry before this one on the thread, from a host function that its guest called.
+    pub before: *const EntryRecord,
+    /// The entry's number, greater than that of each entry before it.
+    pub number: u64,
+    /// The context that was entered: an instance's, or that of a function of the host.
+    pub vmctx: *const VmContext,
 }
 
 /// Offset of the stack limit in the [`VmContext`].
@@ -385,6 +407,11 @@ pub(crate) const BUILTINS: i32 = offset_of!(VmContext, builtins) as i32;
 pub(crate) const SHIM: i32 = offset_of!(HostContext, shim) as i32;
 /// Offset of the innermost entry's stack pointer in the [`ThreadState`].
 pub(crate) const ENTRY_SP: i32 = offset_of!(ThreadState, entry_sp) as i32;
+/// Offset of the number of entries in the [`ThreadState`].
+pub(crate) const CALLS: i32 = offset_of!(ThreadState, calls) as i32;
+/// Offset of the hint that a guest may have to end in the [`ThreadState`]: 4 bytes, 0 if not.
+#[cfg_attr(not(test), allow(dead_code))]
+pub(crate) const STOP: i32 = offset_of!(ThreadState, stop) as i32;
 
 // The trap sites are counted back from the return address: the displacement must fit a byte.
 const _: () = assert!(RAISE_TRAP > 0 && RAISE_TRAP < 128);

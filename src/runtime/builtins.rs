@@ -1,6 +1,8 @@
 //! What compiled code calls back for: growing, filling, copying and initialising memories and
 //! tables. See [`Builtin`] for the arguments.
 
+use std::sync::atomic::Ordering;
+
 use super::instance::Inner;
 use crate::compile::abi::{Builtin, VmContext, VmMemory};
 
@@ -17,6 +19,7 @@ pub(super) static BUILTINS: [fn_address::Address; Builtin::COUNT] = {
     table[Builtin::TableCopy as usize] = Address::of(table_copy as *const ());
     table[Builtin::TableInit as usize] = Address::of(table_init as *const ());
     table[Builtin::ElemDrop as usize] = Address::of(elem_drop as *const ());
+    table[Builtin::Poll as usize] = Address::of(poll as *const ());
     table
 };
 
@@ -188,5 +191,11 @@ unsafe extern "sysv64" fn table_init(
 unsafe extern "sysv64" fn elem_drop(vmctx: *mut VmContext, segment: u64) -> u64 {
     // SAFETY: see above.
     unsafe { instance(vmctx) }.drop_elements(segment as usize);
+    0
+}
+
+unsafe extern "sysv64" fn poll(vmctx: *mut VmContext) -> u64 {
+    // SAFETY: see above.
+    unsafe { (*(*vmctx).thread).stop.store(0, Ordering::SeqCst) };
     0
 }

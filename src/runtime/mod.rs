@@ -29,7 +29,7 @@ mod type_ids;
 mod typed;
 mod value;
 
-pub use engine::{Engine, EngineBuilder};
+pub use engine::{Engine, EngineBuilder, Interruption};
 pub use externs::{AccessError, Extern, Global, Memory, Table};
 pub use func::Func;
 pub use host::{Caller, HostFunc, IntoHostFunc, IntoHostResult, WithCaller};

@@ -106,7 +106,7 @@ impl Thread {
             let reserve = HOST_RESERVE.min(stack.len() / 2);
             let lowest = (stack.start + reserve).max(stack.end.saturating_sub(MAX_GUEST_STACK));
             let thread = Rc::new(Thread {
-                state: UnsafeCell::new(ThreadState { entry_sp: 0 }),
+                state: UnsafeCell::new(ThreadState::default()),
                 stack_limit: lowest,
                 stack,
                 trap: UnsafeCell::new(TrapRecord {
