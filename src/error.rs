@@ -68,6 +68,8 @@ trap_codes! {
     /// The host asked the guest to end, or the call's deadline passed. Calls that take long in
     /// themselves, such as `memory.fill`, may have done a part of their work.
     Interrupted = 13, "interrupted";
+    /// The fuel that was left did not pay for what was to come next.
+    OutOfFuel = 14, "out of fuel";
 }
 
 impl fmt::Display for TrapCode {

@@ -61,9 +61,9 @@ pub use compile::listing;
 pub use error::{ArgumentError, Error, ExportError, Frame, LinkError, LoadError, Trap, TrapCode};
 pub use module::{FuncType, GlobalType, Limits, MemoryType, TableType, ValType};
 pub use runtime::{
-    AccessError, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef, Func, Global,
-    Imports, Instance, Interruption, IntoHostFunc, IntoHostResult, Memory, Module, Table, Timings, TypedFunc,
-    Value, WasmFn, WasmResults, WasmTy, validate,
+    AccessError, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef, Fuel, Func,
+    Global, Imports, Instance, Interruption, IntoHostFunc, IntoHostResult, Memory, Module, Table,
+    Timings, TypedFunc, Value, WasmFn, WasmResults, WasmTy, validate,
 };
 #[doc(hidden)]
 pub use runtime::{HostFunc, WithCaller};

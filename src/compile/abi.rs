@@ -237,6 +237,9 @@ pub(crate) struct Layout {
     imported: [i32; 3],
     defined: [i32; 3],
     imported_counts: [u32; 3],
+    /// Where the fuel that is left is kept, in an engine with fuel: 64 bits, all of them inverted, so
+    /// that taking more than there is carries out of an addition.
+    pub fuel: Option<i32>,
     /// The size of the whole context.
     pub size: usize,
 }
@@ -253,7 +256,13 @@ pub(crate) enum Place {
 impl Layout {
     /// The layout for a module. Its index spaces are bounded by the engine's limits, far below what
     /// an offset can express.
+    #[cfg(any(test, feature = "listing"))]
     pub fn of(info: &ModuleInfo) -> Layout {
+        Layout::new(info, false)
+    }
+
+    /// The same, with room for fuel if there is to be fuel.
+    pub fn new(info: &ModuleInfo, has_fuel: bool) -> Layout {
         let mut end = size_of::<VmContext>();
         let mut part = |size: usize, align: usize, count: usize| {
             let start = end.next_multiple_of(align);
@@ -267,6 +276,7 @@ impl Layout {
         ];
         let sizes = [size_of::<VmMemory>(), size_of::<VmTable>(), size_of::<VmGlobal>()];
         // What calls and memory accesses read comes first, where displacements are short.
+        let fuel = has_fuel.then(|| part(8, 8, 1));
         let mut defined = [0; 3];
         for i in 0..3 {
             let own = counts[i].1 - counts[i].0 as usize;
@@ -277,7 +287,7 @@ impl Layout {
         let func_refs = part(size_of::<VmFuncRef>(), 8, info.escaping.len());
         let imported_counts = counts.map(|(imported, _)| imported);
         let size = end.next_multiple_of(16);
-        Layout { imported_functions, func_refs, imported, defined, imported_counts, size }
+        Layout { imported_functions, func_refs, imported, defined, imported_counts, fuel, size }
     }
 
     /// The [`VmFunction`] of an imported function.

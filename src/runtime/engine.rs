@@ -58,6 +58,8 @@ struct Inner {
     limits: Limits,
     /// 0 for as many as there are processors.
     compile_threads: usize,
+    /// What a new instance has of it, if there is fuel.
+    fuel: Option<u64>,
     processors: OnceLock<usize>,
     backend: Backend,
     regions: Mutex<Vec<Arc<CodeRegion>>>,
@@ -87,6 +89,7 @@ impl Engine {
             mixed_tiers: false,
             interruption: Interruption::default(),
             deadline: None,
+            fuel: None,
         }
     }
 
@@ -140,6 +143,11 @@ impl Engine {
 
     pub(super) fn collects_timings(&self) -> bool {
         self.0.timings
+    }
+
+    /// The fuel that a new instance has; `None` if compiled code takes none.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        self.0.fuel
     }
 
     pub(super) fn backend(&self) -> &Backend {
@@ -198,6 +206,7 @@ pub struct EngineBuilder {
     mixed_tiers: bool,
     interruption: Interruption,
     deadline: Option<Duration>,
+    fuel: Option<u64>,
 }
 
 impl EngineBuilder {
@@ -259,6 +268,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Makes guests pay for what they execute, and gives each new instance so many units, of which
+    /// its start function pays too: see [`Fuel`](crate::Fuel). Off by default: it costs time.
+    pub fn fuel(mut self, initial: u64) -> EngineBuilder {
+        self.fuel = Some(initial);
+        self
+    }
+
     /// Compiles only for what every supported processor has: SSE4.1. For tests and for comparing.
     pub fn portable_code(mut self) -> EngineBuilder {
         self.cpu = CpuFeatures::FLOOR;
@@ -279,13 +295,14 @@ impl EngineBuilder {
     ///
     /// As for [`Engine::new`].
     pub fn build(self) -> io::Result<Engine> {
-        let EngineBuilder { tier, timings, limits, compile_threads, cpu, mixed_tiers, .. } = self;
+        let EngineBuilder {
+            tier, timings, limits, compile_threads, cpu, mixed_tiers, fuel, ..
+        } = self;
         let interruption = self.interruption;
         let refused = |why| io::Error::new(io::ErrorKind::Unsupported, why);
         let max_code = limits.max_code();
         let polls = interruption == Interruption::Polled;
-        let options =
-            CompileOptions { cpu, record_operators: false, mixed_tiers, polls, max_code };
+        let options = CompileOptions { cpu, record_operators: false, mixed_tiers, polls, max_code };
         let backend = Backend::new(tier, options).map_err(refused)?;
         // Hypervisors can hide one of these from a processor that has both.
         let (ssse3, sse41) =
@@ -297,9 +314,12 @@ impl EngineBuilder {
         Ok(Engine(Arc::new(Inner {
             timings,
             interruption,
-            deadline: self.deadline.map_or(0, |deadline| deadline.as_nanos().clamp(1, u64::MAX.into()) as u64),
+            deadline: self
+                .deadline
+                .map_or(0, |deadline| deadline.as_nanos().clamp(1, u64::MAX.into()) as u64),
             limits,
             compile_threads,
+            fuel,
             processors: OnceLock::new(),
             backend,
             regions: Mutex::default(),

@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use super::builtins::BUILTINS;
 use super::externs::{Extern, Global, Memory, Table};
+use super::fuel::Fuel;
 use super::func::Func;
 use super::group::{Group, Handle};
 use super::host::HostFunc;
@@ -232,6 +233,13 @@ impl Instance {
         Ok(Global { instance: self.clone(), index })
     }
 
+    /// The fuel that the instance has left; `None` if its engine was built without
+    /// [fuel](crate::EngineBuilder::fuel).
+    #[must_use]
+    pub fn fuel(&self) -> Option<Fuel> {
+        self.0.fuel().map(|_| Fuel::new(self.clone()))
+    }
+
     /// An export, whatever it is.
     #[must_use]
     pub fn export(&self, name: &str) -> Option<Extern> {
@@ -367,6 +375,9 @@ impl Inner {
         unsafe {
             vmctx.write(self.vm_context((&raw const self.module.0.map).cast()));
             self.thread.add_context(vmctx);
+            if let Some((fuel, initial)) = self.fuel().zip(self.module.engine().fuel()) {
+                fuel.write(!initial);
+            }
 
             let hosts = definitions.iter().filter_map(|definition| match definition {
                 Definition::Host(host) => Some(host),
@@ -490,6 +501,11 @@ impl Inner {
     /// What compiled code gets in r15.
     pub fn vmctx(&self) -> *mut VmContext {
         self.context.start.as_ptr()
+    }
+
+    /// Where the fuel that is left is kept, inverted: see [`Layout`](crate::compile::abi::Layout).
+    pub fn fuel(&self) -> Option<*mut u64> {
+        self.module.0.layout.fuel.map(|offset| self.context.at(offset))
     }
 
     /// The reference to a function that may be referred to.

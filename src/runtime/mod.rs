@@ -8,6 +8,7 @@ mod code;
 mod code_map;
 mod engine;
 mod externs;
+mod fuel;
 mod func;
 mod group;
 mod host;
@@ -31,6 +32,7 @@ mod value;
 
 pub use engine::{Engine, EngineBuilder, Interruption};
 pub use externs::{AccessError, Extern, Global, Memory, Table};
+pub use fuel::Fuel;
 pub use func::Func;
 pub use host::{Caller, HostFunc, IntoHostFunc, IntoHostResult, WithCaller};
 pub use imports::Imports;

@@ -9,7 +9,7 @@ use super::value::Value;
 use crate::asm::{Cond, FloatSize, Gpr, Mem, Size, Xmm};
 use crate::compile::abi::{BUILTINS, Builtin, INT_PARAMS, Place, SCRATCH, VMCTX};
 use crate::error::TrapCode;
-use crate::module::ValType;
+use crate::module::{BYTES_LOG, ELEMENTS_LOG, ValType};
 
 /// The longest copy or fill of constant length that is made of loads and stores.
 const MAX_INLINE: u64 = 64;
@@ -70,6 +70,7 @@ impl Compiler {
         self.reads_context = true;
         self.asm.mov_rm(Size::S64, SCRATCH, Mem::base(VMCTX, BUILTINS));
         self.asm.call_m(Mem::base(SCRATCH, builtin.offset()));
+        self.reload_fuel();
         self.stack.truncate(base);
         self.registers.free_all();
         self.restore_kept_homes();
@@ -77,6 +78,9 @@ impl Compiler {
 
     /// Calls one that returns an i32.
     pub(super) fn call_grow(&mut self, builtin: Builtin, index: u32, operands: usize) {
+        if builtin == Builtin::TableGrow {
+            self.charge_length(ELEMENTS_LOG);
+        }
         self.call_builtin(builtin, &[Subject::Index(index)], operands);
         self.registers.free_gprs.remove(Gpr::Rax);
         self.push(ValType::I32, Value::Gpr(Gpr::Rax));
@@ -84,6 +88,7 @@ impl Compiler {
 
     /// Calls one that takes three operands and can fail.
     pub(super) fn call_fallible(&mut self, builtin: Builtin, indices: &[u32], code: TrapCode) {
+        self.charge_length(if builtin == Builtin::MemoryInit { BYTES_LOG } else { ELEMENTS_LOG });
         let mut subjects = [Subject::Index(0); 2];
         for (subject, index) in subjects.iter_mut().zip(indices) {
             *subject = Subject::Index(*index);
@@ -106,6 +111,7 @@ impl Compiler {
     }
 
     pub(super) fn memory_fill(&mut self, memory: u32) {
+        self.charge_length(BYTES_LOG);
         match self.inline_length() {
             Some(length) => self.fill_inline(memory, length),
             None => self.call_on_memories(Builtin::MemoryFill, &[Subject::Memory(memory)]),
@@ -113,6 +119,7 @@ impl Compiler {
     }
 
     pub(super) fn memory_copy(&mut self, to: u32, from: u32) {
+        self.charge_length(BYTES_LOG);
         match self.inline_length() {
             Some(length) => self.copy_inline(to, from, length),
             None => {

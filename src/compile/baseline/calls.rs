@@ -61,6 +61,7 @@ impl Compiler {
             }
             Callee::At(register, offset) => self.call_with_context(register, offset),
         }
+        self.reload_fuel();
 
         self.stack.truncate(base);
         self.registers.free_all();

@@ -181,6 +181,7 @@ impl Translator<'_> {
             }
         };
         self.state.callees.operands = operands;
+        self.reload_fuel();
 
         let results = self.builder.func.dfg.inst_results(call);
         let (Some(abi), Some(area)) = (abi, area) else {
@@ -222,6 +223,7 @@ impl Translator<'_> {
         operands[1..=args.len()].copy_from_slice(args);
         let operands = &operands[..=args.len()];
         let call = self.builder.ins().call_indirect(signature, code, operands);
+        self.reload_fuel();
         self.builder.func.dfg.first_result(call)
     }
 
