@@ -50,7 +50,7 @@ kernels! {
     "blur" 6
 }
 
-const ROUNDS: usize = 25;
+const ROUNDS: usize = 60;
 
 /// The CPU time that this thread has taken.
 fn thread_time() -> Duration {

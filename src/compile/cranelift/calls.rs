@@ -181,7 +181,7 @@ impl Translator<'_> {
             }
         };
         self.state.callees.operands = operands;
-        self.reload_fuel();
+        self.fuel_was_taken();
 
         let results = self.builder.func.dfg.inst_results(call);
         let (Some(abi), Some(area)) = (abi, area) else {
@@ -223,7 +223,7 @@ impl Translator<'_> {
         operands[1..=args.len()].copy_from_slice(args);
         let operands = &operands[..=args.len()];
         let call = self.builder.ins().call_indirect(signature, code, operands);
-        self.reload_fuel();
+        self.fuel_was_taken();
         self.builder.func.dfg.first_result(call)
     }
 

@@ -17,6 +17,8 @@ use crate::module::Charge;
 pub(super) struct Fuel<'t> {
     /// What is left, in a function with loops.
     variable: Option<Variable>,
+    /// Whether anything may have taken of it since the variable was set.
+    is_stale: bool,
     charges: std::slice::Iter<'t, Charge>,
 }
 
@@ -27,10 +29,12 @@ impl Translator<'_> {
         if self.layout.fuel.is_none() {
             return;
         }
+        // Whoever takes fuel reads the context, and is known by doing so in the entry block.
+        self.vmctx();
         self.fuel.charges = facts.charges.iter();
         if facts.has_loops && !facts.charges.is_empty() {
             self.fuel.variable = Some(self.builder.declare_var(I64));
-            self.reload_fuel();
+            self.fuel.is_stale = true;
         }
     }
 
@@ -50,7 +54,8 @@ impl Translator<'_> {
     /// Takes so much fuel, or traps and takes nothing.
     fn charge(&mut self, units: Value) {
         let Some(offset) = self.layout.fuel else { return };
-        let (vmctx, flags) = (self.vmctx(), self.trusted(Region::Fuel));
+        self.settle_fuel();
+        let (vmctx, flags) = (self.own_context(), self.trusted(Region::Fuel));
         let fuel = match self.fuel.variable {
             Some(variable) => self.builder.use_var(variable),
             None => self.builder.ins().load(I64, flags, vmctx, offset),
@@ -81,12 +86,29 @@ impl Translator<'_> {
         self.charge(units);
     }
 
-    /// Reads what is left after anything that may have taken of it.
-    pub(super) fn reload_fuel(&mut self) {
+    /// Notes that something may have taken fuel.
+    pub(super) fn fuel_was_taken(&mut self) {
+        self.fuel.is_stale = true;
+    }
+
+    /// Reads what is left if anything may have taken of it: before it is used, and before the paths
+    /// through the function meet or part.
+    pub(super) fn settle_fuel(&mut self) {
+        if !std::mem::take(&mut self.fuel.is_stale) || !self.reachable {
+            return;
+        }
         if let (Some(variable), Some(offset)) = (self.fuel.variable, self.layout.fuel) {
-            let (vmctx, flags) = (self.vmctx(), self.trusted(Region::Fuel));
+            let (vmctx, flags) = (self.own_context(), self.trusted(Region::Fuel));
             let fuel = self.builder.ins().load(I64, flags, vmctx, offset);
             self.builder.def_var(variable, fuel);
+        }
+    }
+
+    /// The context, from its own register: it is so little work that it need not be kept in another.
+    fn own_context(&mut self) -> Value {
+        match self.builder.current_block() {
+            Some(block) if block == self.entry => self.vmctx(),
+            _ => self.builder.ins().get_pinned_reg(I64),
         }
     }
 }
