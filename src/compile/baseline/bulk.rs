@@ -70,7 +70,6 @@ impl Compiler {
         self.reads_context = true;
         self.asm.mov_rm(Size::S64, SCRATCH, Mem::base(VMCTX, BUILTINS));
         self.asm.call_m(Mem::base(SCRATCH, builtin.offset()));
-        self.reload_fuel();
         self.stack.truncate(base);
         self.registers.free_all();
         self.restore_kept_homes();

@@ -61,7 +61,6 @@ impl Compiler {
             }
             Callee::At(register, offset) => self.call_with_context(register, offset),
         }
-        self.reload_fuel();
 
         self.stack.truncate(base);
         self.registers.free_all();
@@ -112,7 +111,7 @@ impl Compiler {
         }
     }
 
-    /// Restores them, and the memory's base. None of the instructions touches the flags.
+    /// Restores them, the memory's base and the fuel that is left. None of the instructions touches the flags.
     pub(super) fn restore_kept_homes(&mut self) {
         for at in 0..self.frame.kept.len() {
             let Kept { ty, register, slot: offset } = self.frame.kept[at];
@@ -129,6 +128,8 @@ impl Compiler {
         {
             self.load_memory_base(0, home);
         }
+        // That has changed anyway.
+        self.reload_fuel();
     }
 
     fn pass_arguments(&mut self, base: usize, params: &[ValType]) {
