@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use wasm_mini::{Engine, Imports, Instance, Module, Tier, TypedFunc};
+use wasm_mini::{Engine, Imports, Instance, Interruption, Module, Tier, TypedFunc};
 
 /// A program and how much it shall do: a few milliseconds.
 macro_rules! kernels {
@@ -75,8 +75,9 @@ fn main() {
         let engines = [
             ("none", builder().build().expect("an engine")),
             ("fuel", builder().fuel(u64::MAX).build().expect("an engine")),
+            ("polls", builder().interruption(Interruption::Polled).build().expect("an engine")),
         ];
-        println!("\n{tier:<16}{:>12}{:>9}", "none", "fuel");
+        println!("\n{tier:<16}{:>12}{:>9}{:>9}", "none", "fuel", "polls");
         let mut logs = vec![(0.0, 0); engines.len()];
         for (name, n, text) in KERNELS {
             if !asked.is_empty() && !asked.iter().any(|asked| asked == name) {

@@ -354,8 +354,9 @@ pub(crate) enum Builtin {
     TableInit,
     /// (segment) -> 0.
     ElemDrop,
-    /// () -> whether the guest is to end: [`TrapCode::Interrupted`](crate::TrapCode::Interrupted).
-    /// What compiled code calls when it finds [`STOP`] set, where it polls.
+    /// What compiled code calls when it finds [`STOP`] set, where it polls: leaves in [`VERDICT`]
+    /// whether the guest is to end. Unlike the others it takes nothing but [`VMCTX`], preserves every
+    /// register but the flags, and rsp need not be aligned.
     Poll,
 }
 
@@ -383,6 +384,8 @@ pub(crate) struct ThreadState {
     /// Not 0 if a guest of the thread may have to end: whoever sees that asks [`Builtin::Poll`], which
     /// knows. Nothing but a hint, which other threads set.
     pub stop: AtomicU32,
+    /// What [`Builtin::Poll`] found out: not 0 if the guest is to end. The thread's own.
+    pub verdict: AtomicU32,
 }
 
 /// What [`ThreadState::entry_sp`] points to, on the stack.
@@ -420,8 +423,9 @@ pub(crate) const ENTRY_SP: i32 = offset_of!(ThreadState, entry_sp) as i32;
 /// Offset of the number of entries in the [`ThreadState`].
 pub(crate) const CALLS: i32 = offset_of!(ThreadState, calls) as i32;
 /// Offset of the hint that a guest may have to end in the [`ThreadState`]: 4 bytes, 0 if not.
-#[cfg_attr(not(test), allow(dead_code))]
 pub(crate) const STOP: i32 = offset_of!(ThreadState, stop) as i32;
+/// Offset of what [`Builtin::Poll`] found out in the [`ThreadState`]: 4 bytes.
+pub(crate) const VERDICT: i32 = offset_of!(ThreadState, verdict) as i32;
 
 // The trap sites are counted back from the return address: the displacement must fit a byte.
 const _: () = assert!(RAISE_TRAP > 0 && RAISE_TRAP < 128);

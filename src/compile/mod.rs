@@ -136,7 +136,6 @@ pub(crate) struct CompileOptions {
     pub record_operators: bool,
     /// Test [`STOP`](abi::STOP) at loop headers and function entries, and call
     /// [`Poll`](abi::Builtin::Poll) if it is set.
-    #[allow(dead_code)]
     pub polls: bool,
     /// Refuse a function of more code than this, in bytes.
     #[cfg_attr(not(feature = "baseline"), allow(dead_code))]

@@ -29,6 +29,10 @@ pub(super) enum What {
     OutOfFuel {
         units: i32,
     },
+    /// A guest of the thread may have to end.
+    Poll {
+        back: Label,
+    },
     /// A table's element, whose address is in this register, is not what is to be called.
     WrongCallee(Gpr),
     /// The dividend in rax is divided by -1.
@@ -110,6 +114,7 @@ impl Compiler {
                     self.give_back(units);
                     self.emit_trap(TrapCode::OutOfFuel, wasm_offset);
                 }
+                What::Poll { back } => self.emit_poll(back, wasm_offset),
                 What::WrongCallee(element) => {
                     let is_there = self.asm.new_label();
                     self.asm.alu_mi(Alu::Cmp, Size::S32, Mem::base(element, TYPE_ID), 0);
@@ -170,7 +175,7 @@ impl Compiler {
         offset
     }
 
-    fn emit_trap(&mut self, code: TrapCode, wasm_offset: u32) {
+    pub(super) fn emit_trap(&mut self, code: TrapCode, wasm_offset: u32) {
         self.traps.push(TrapSite { offset: self.asm.offset(), code, wasm_offset });
         self.asm.call_m(Mem::base(VMCTX, RAISE_TRAP));
     }

@@ -16,7 +16,7 @@
 //! - `memory`, `bulk`, `global`, `table`: what the context leads to;
 //! - `simd`, `constants`: vectors;
 //! - `control`, `br_table`, `select`: blocks and branches; `calls`; `moves`: many registers at once;
-//! - `fuel`: charges; `cold`: traps.
+//! - `fuel`, `poll`: checks; `cold`: traps.
 //!
 //! This file owns the driver: one function from its first operator to its last byte. Every
 //! allocation is kept from one function to the next.
@@ -40,6 +40,7 @@ mod locals;
 mod memory;
 mod moves;
 mod operators;
+mod poll;
 mod registers;
 mod select;
 mod simd;
@@ -207,6 +208,9 @@ impl Compiler {
 
         self.layout.clone_from(layout);
         self.begin(ty, facts, info.has_vectors || facts.has_vectors);
+        if facts.makes_calls {
+            self.poll();
+        }
         self.walk(info, reader, &facts.charges)
             .map_err(|refusal| refused(*refusal, self.operator))?;
         self.check_size()?;

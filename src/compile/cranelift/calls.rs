@@ -30,6 +30,8 @@ pub(super) struct Callees {
     signatures: HashMap<u32, SigRef>,
     /// Those of the runtime's functions, by the number of parameters.
     builtins: [Option<SigRef>; MAX_BUILTIN_PARAMS + 1],
+    /// That of [`Builtin::Poll`].
+    pub(super) poll: Option<SigRef>,
     /// Where the callees' return areas are: one slot, as large as the largest. What a call left
     /// there is loaded before the next.
     return_area: Option<StackSlot>,
@@ -45,6 +47,7 @@ impl Callees {
         self.functions.clear();
         self.signatures.clear();
         self.builtins = Default::default();
+        self.poll = None;
         self.return_area = None;
     }
 }

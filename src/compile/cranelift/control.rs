@@ -175,6 +175,7 @@ impl Translator<'_> {
         self.state.values.truncate(height);
         self.state.frames.push(Frame::new(Kind::Loop { header }, ty, height));
         self.continue_in(header);
+        self.poll();
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 //! addresses of functions are left as [`Relocation`](super::Relocation)s.
 //!
 //! Names follow the other tier: `control.rs`, `calls.rs`, `memory.rs`, `table.rs`, `integer.rs`,
-//! `float.rs`, `fuel.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA) and `machine.rs` (flags in, machine code out).
+//! `float.rs`, `fuel.rs`, `poll.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA) and `machine.rs` (flags in, machine code out).
 
 mod calls;
 mod control;
@@ -16,6 +16,7 @@ mod integer;
 mod locals;
 mod machine;
 mod memory;
+mod poll;
 mod simd;
 mod table;
 #[cfg(test)]
@@ -149,6 +150,7 @@ impl Compiler {
             stack_checked: false,
             return_area: None,
             fuel: Fuel::default(),
+            polls: self.options.polls,
         };
         translator.enter(body);
         let mut translated = Ok(());
@@ -194,6 +196,8 @@ struct Translator<'t> {
     /// The address that results without a register are stored at.
     return_area: Option<Value>,
     fuel: Fuel<'t>,
+    /// Whether it tests for interruption.
+    polls: bool,
 }
 
 impl Translator<'_> {
@@ -217,6 +221,9 @@ impl Translator<'_> {
             self.check_stack();
         }
         self.declare_locals(body);
+        if self.facts.makes_calls {
+            self.poll();
+        }
         self.begin_fuel();
         self.state.frames.push(Frame::function());
     }
