@@ -1,12 +1,11 @@
 //! What compiled code calls back for: growing, filling, copying and initialising memories and
 //! tables. See [`Builtin`] for the arguments.
 
-use std::arch::naked_asm;
-use std::mem::offset_of;
 use std::sync::atomic::Ordering;
 
 use super::instance::Inner;
-use crate::compile::abi::{Builtin, ThreadState, VmContext, VmMemory};
+use super::polls;
+use crate::compile::abi::{Builtin, VmContext, VmMemory};
 
 /// The addresses that [`VmContext::builtins`] points to.
 pub(super) static BUILTINS: [fn_address::Address; Builtin::COUNT] = {
@@ -21,7 +20,7 @@ pub(super) static BUILTINS: [fn_address::Address; Builtin::COUNT] = {
     table[Builtin::TableCopy as usize] = Address::of(table_copy as *const ());
     table[Builtin::TableInit as usize] = Address::of(table_init as *const ());
     table[Builtin::ElemDrop as usize] = Address::of(elem_drop as *const ());
-    table[Builtin::Poll as usize] = Address::of(poll_keeping_all as *const ());
+    table[Builtin::Poll as usize] = Address::of(polls::poll_keeping_all as *const ());
     table
 };
 
@@ -197,82 +196,8 @@ unsafe extern "sysv64" fn elem_drop(vmctx: *mut VmContext, segment: u64) -> u64 
 }
 
 /// Whether the guest of this context is to end.
-unsafe extern "sysv64" fn poll(vmctx: *mut VmContext) -> u64 {
+pub(super) unsafe extern "sysv64" fn poll(vmctx: *mut VmContext) -> u64 {
     // SAFETY: see above; the thread's state outlives its instances.
     unsafe { (*(*vmctx).thread).stop.store(0, Ordering::SeqCst) };
     0
-}
-
-/// Asks [`poll`] about the context in r15, leaves the answer in the thread's state, and preserves all
-/// registers: it is called from where a function has anything anywhere. Compiled code uses no more of
-/// the vector registers than the 16 bytes that are saved here.
-#[unsafe(naked)]
-unsafe extern "sysv64" fn poll_keeping_all() {
-    naked_asm!(
-        "push rbp",
-        "mov rbp, rsp",
-        "push rax",
-        "push rcx",
-        "push rdx",
-        "push rsi",
-        "push rdi",
-        "push r8",
-        "push r9",
-        "push r10",
-        "push r11",
-        "sub rsp, 264",
-        "and rsp, -16",
-        "movaps [rsp], xmm0",
-        "movaps [rsp + 16], xmm1",
-        "movaps [rsp + 32], xmm2",
-        "movaps [rsp + 48], xmm3",
-        "movaps [rsp + 64], xmm4",
-        "movaps [rsp + 80], xmm5",
-        "movaps [rsp + 96], xmm6",
-        "movaps [rsp + 112], xmm7",
-        "movaps [rsp + 128], xmm8",
-        "movaps [rsp + 144], xmm9",
-        "movaps [rsp + 160], xmm10",
-        "movaps [rsp + 176], xmm11",
-        "movaps [rsp + 192], xmm12",
-        "movaps [rsp + 208], xmm13",
-        "movaps [rsp + 224], xmm14",
-        "movaps [rsp + 240], xmm15",
-        "mov rdi, r15",
-        "call {poll}",
-        "mov rcx, [r15 + {thread}]",
-        "mov [rcx + {verdict}], eax",
-        "movaps xmm0, [rsp]",
-        "movaps xmm1, [rsp + 16]",
-        "movaps xmm2, [rsp + 32]",
-        "movaps xmm3, [rsp + 48]",
-        "movaps xmm4, [rsp + 64]",
-        "movaps xmm5, [rsp + 80]",
-        "movaps xmm6, [rsp + 96]",
-        "movaps xmm7, [rsp + 112]",
-        "movaps xmm8, [rsp + 128]",
-        "movaps xmm9, [rsp + 144]",
-        "movaps xmm10, [rsp + 160]",
-        "movaps xmm11, [rsp + 176]",
-        "movaps xmm12, [rsp + 192]",
-        "movaps xmm13, [rsp + 208]",
-        "movaps xmm14, [rsp + 224]",
-        "movaps xmm15, [rsp + 240]",
-        // rbx and r12 to r15 are the Rust function's to preserve.
-        "lea rsp, [rbp - 72]",
-        "pop r11",
-        "pop r10",
-        "pop r9",
-        "pop r8",
-        "pop rdi",
-        "pop rsi",
-        "pop rdx",
-        "pop rcx",
-        "pop rax",
-        "pop rbp",
-        "ret",
-        poll = sym poll,
-        thread = const offset_of!(VmContext, thread),
-        verdict = const offset_of!(ThreadState, verdict),
-    )
 }

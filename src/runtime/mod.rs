@@ -19,6 +19,7 @@ mod jit;
 mod memory;
 mod module;
 mod places;
+mod polls;
 mod pool;
 mod regions;
 mod signals;
