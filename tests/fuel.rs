@@ -10,14 +10,12 @@ mod expressions;
 mod interpreter;
 #[path = "common/metered.rs"]
 mod metered;
-#[path = "common/random.rs"]
-mod random;
 #[path = "common/smith.rs"]
 mod smith;
 
 use std::thread;
 
-use common::on_each_tier;
+use common::{on_each_tier, random};
 use metered::{Metered, Tally};
 use wasm_mini::{Engine, Error, Fuel, Imports, Instance, LinkError, Module, Tier, TrapCode, Value};
 
