@@ -2,10 +2,12 @@
 //! little; what hosts can do with it.
 
 mod common;
+#[allow(dead_code)]
 #[path = "common/engines.rs"]
 mod engines;
 #[path = "common/expressions.rs"]
 mod expressions;
+#[allow(dead_code)]
 #[path = "common/interpreter.rs"]
 mod interpreter;
 #[path = "common/metered.rs"]
