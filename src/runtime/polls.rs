@@ -84,7 +84,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
-    use crate::{Engine, Imports, Instance, Interruption, Module, Tier};
+    use crate::compile::Tier;
+    use crate::runtime::{Engine, Imports, Instance, Interruption, Module};
 
     /// How much each program does: little, and yet many polls.
     const N: i32 = 6;
