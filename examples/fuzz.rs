@@ -1,4 +1,5 @@
-//! Compares the tiers with each other and with wasmi on generated modules, for as long as asked.
+//! Compares the tiers with each other and with wasmi on generated modules, and with each other when
+//! fuel is short, for as long as asked.
 //!
 //! ```text
 //! cargo run --release --example fuzz -- --minutes 30      on all processors
@@ -19,6 +20,8 @@ mod engines;
 mod expressions;
 #[path = "../tests/common/interpreter.rs"]
 mod interpreter;
+#[path = "../tests/common/metered.rs"]
+mod metered;
 #[path = "../tests/common/random.rs"]
 mod random;
 #[path = "../tests/common/reduce.rs"]
@@ -35,6 +38,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
 use engines::{Engines, Tally};
+use metered::Metered;
 
 /// A module that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -112,7 +116,8 @@ fn module(seed: u64) -> Option<Vec<u8>> {
 /// Compares the module of a file; prints how it differs, and fails then.
 fn compare_one(path: &str, seed: u64) -> Result<ExitCode, Failure> {
     let binary = fs::read(path)?;
-    match Engines::new().compare(&binary, seed, &mut Tally::default()) {
+    let compared = Engines::new().compare(&binary, seed, &mut Tally::default());
+    match compared.and_then(|()| Metered::new().compare(&binary, seed, &mut Default::default())) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(difference) => {
             println!("{difference}");
@@ -124,13 +129,15 @@ fn compare_one(path: &str, seed: u64) -> Result<ExitCode, Failure> {
 /// Compares one seed's module after the other until it is killed; says on stdout what it does:
 /// `seed N`, then `done MODULES RETURNS TRAPS` or `found` and the difference in one line.
 fn compare_seeds(first: u64, step: u64) -> Result<ExitCode, Failure> {
-    let engines = Engines::new();
+    let (engines, metered) = (Engines::new(), Metered::new());
     let mut out = io::stdout();
     for seed in (first..).step_by(step as usize) {
         writeln!(out, "seed {seed}")?;
         let mut tally = Tally::default();
         if let Some(binary) = module(seed)
-            && let Err(difference) = engines.compare(&binary, seed, &mut tally)
+            && let Err(difference) = engines
+                .compare(&binary, seed, &mut tally)
+                .and_then(|()| metered.compare(&binary, seed, &mut Default::default()))
         {
             writeln!(out, "found {}", difference.replace('\n', "\t"))?;
             return Ok(ExitCode::FAILURE);

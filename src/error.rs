@@ -65,6 +65,11 @@ trap_codes! {
     MachineFault = 11, "fault in hand-written machine code";
     /// A function of the host returned an error: [`Trap::host_error`] has it.
     HostError = 12, "host function failed";
+    /// The host asked the guest to end, or the call's deadline passed. Calls that take long in
+    /// themselves, such as `memory.fill`, may have done a part of their work.
+    Interrupted = 13, "interrupted";
+    /// The fuel that was left did not pay for what was to come next.
+    OutOfFuel = 14, "out of fuel";
 }
 
 impl fmt::Display for TrapCode {

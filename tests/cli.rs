@@ -559,3 +559,15 @@ fn endless_recursion_ends_on_a_stack_without_end() {
         }
     }
 }
+
+#[test]
+fn fuel_bounds_what_a_program_executes() {
+    let text = "(module (func (export \"f\") (param i32) (result i32)
+        (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (local.get 0)))";
+    for tier in ["baseline", "cranelift"] {
+        // One for the call, five for each iteration, one for the result.
+        run_text(text, &["--tier", tier, "--fuel", "502", "100"]).prints("0\n");
+        run_text(text, &["--tier", tier, "--fuel", "501", "100"]).fails(1, &["out of fuel"]);
+        run_text(text, &["--tier", tier, "--fuel", "x", "100"]).fails(2, &["--fuel"]);
+    }
+}

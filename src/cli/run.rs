@@ -31,6 +31,11 @@ pub struct Run {
     #[arg(long, value_name = "TIER", value_parser = super::tier)]
     tier: Option<Tier>,
 
+    /// How much fuel the program may consume, about one unit for each operator; without this, as
+    /// much as it likes
+    #[arg(long, value_name = "UNITS")]
+    fuel: Option<u64>,
+
     /// Print to stderr how long each phase took
     #[arg(long)]
     time: bool,
@@ -43,6 +48,9 @@ impl Run {
         let mut builder = Engine::builder().timings(self.time);
         if let Some(tier) = self.tier {
             builder = builder.tier(tier);
+        }
+        if let Some(units) = self.fuel {
+            builder = builder.fuel(units);
         }
         let engine = input::engine(builder.build())?;
         let module = input::load(&engine, &path, &bytes)?;

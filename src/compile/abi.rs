@@ -25,6 +25,7 @@
 //! convention, so that a function can be compared with one that a C compiler made.
 
 use std::mem::offset_of;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 #[cfg(feature = "baseline")]
 use crate::asm::GprSet;
@@ -277,6 +278,9 @@ pub(crate) struct Layout {
     imported: [i32; 3],
     defined: [i32; 3],
     imported_counts: [u32; 3],
+    /// Where the fuel that is left is kept, in an engine with fuel: 64 bits, all of them inverted, so
+    /// that taking more than there is carries out of an addition.
+    pub fuel: Option<i32>,
     /// The size of the whole context.
     pub size: usize,
 }
@@ -293,7 +297,13 @@ pub(crate) enum Place {
 impl Layout {
     /// The layout for a module. Its index spaces are bounded by the engine's limits, far below what
     /// an offset can express.
+    #[cfg(any(test, feature = "listing"))]
     pub fn of(info: &ModuleInfo) -> Layout {
+        Layout::new(info, false)
+    }
+
+    /// The same, with room for fuel if there is to be fuel.
+    pub fn new(info: &ModuleInfo, has_fuel: bool) -> Layout {
         let mut end = size_of::<VmContext>();
         let mut part = |size: usize, align: usize, count: usize| {
             let start = end.next_multiple_of(align);
@@ -307,6 +317,7 @@ impl Layout {
         ];
         let sizes = [size_of::<VmMemory>(), size_of::<VmTable>(), size_of::<VmGlobal>()];
         // What calls and memory accesses read comes first, where displacements are short.
+        let fuel = has_fuel.then(|| part(8, 8, 1));
         let mut defined = [0; 3];
         for i in 0..3 {
             let own = counts[i].1 - counts[i].0 as usize;
@@ -317,7 +328,7 @@ impl Layout {
         let func_refs = part(size_of::<VmFuncRef>(), 8, info.escaping.len());
         let imported_counts = counts.map(|(imported, _)| imported);
         let size = end.next_multiple_of(16);
-        Layout { imported_functions, func_refs, imported, defined, imported_counts, size }
+        Layout { imported_functions, func_refs, imported, defined, imported_counts, fuel, size }
     }
 
     /// The [`VmFunction`] of an imported function.
@@ -384,11 +395,15 @@ pub(crate) enum Builtin {
     TableInit,
     /// (segment) -> 0.
     ElemDrop,
+    /// What compiled code calls when it finds [`STOP`] set, where it polls: leaves in [`VERDICT`]
+    /// whether the guest is to end. Unlike the others it takes nothing but [`VMCTX`], preserves every
+    /// register but the flags, and rsp need not be aligned.
+    Poll,
 }
 
 impl Builtin {
     /// How many there are.
-    pub const COUNT: usize = Builtin::ElemDrop as usize + 1;
+    pub const COUNT: usize = Builtin::Poll as usize + 1;
 
     /// Offset of its address in the table that [`BUILTINS`] points to.
     pub const fn offset(self) -> i32 {
@@ -397,12 +412,32 @@ impl Builtin {
 }
 
 /// The part of a thread's state that compiled code and trampolines touch. The runtime keeps more
-/// behind it.
+/// behind it. Atomic, because other threads and signal handlers read it; compiled code uses plain
+/// instructions.
+#[derive(Default)]
 #[repr(C)]
 pub(crate) struct ThreadState {
     /// The stack pointer of the innermost entry from the host, where its landing pad finds what it
     /// saved; 0 while no wasm runs on the thread.
-    pub entry_sp: usize,
+    pub entry_sp: AtomicUsize,
+    /// How many entries there have been on the thread. An entry's number is what this is behind it.
+    pub calls: AtomicU64,
+    /// Not 0 if a guest of the thread may have to end: whoever sees that asks [`Builtin::Poll`], which
+    /// knows. Nothing but a hint, which other threads set.
+    pub stop: AtomicU32,
+    /// What [`Builtin::Poll`] found out: not 0 if the guest is to end. The thread's own.
+    pub verdict: AtomicU32,
+}
+
+/// What [`ThreadState::entry_sp`] points to, on the stack.
+#[repr(C)]
+pub(crate) struct EntryRecord {
+    /// The entry before this one on the thread, from a host function that its guest called.
+    pub before: *const EntryRecord,
+    /// The entry's number, greater than that of each entry before it.
+    pub number: u64,
+    /// The context that was entered: an instance's, or that of a function of the host.
+    pub vmctx: *const VmContext,
 }
 
 /// Offset of the stack limit in the [`VmContext`].
@@ -426,6 +461,12 @@ pub(crate) const BUILTINS: i32 = offset_of!(VmContext, builtins) as i32;
 pub(crate) const SHIM: i32 = offset_of!(HostContext, shim) as i32;
 /// Offset of the innermost entry's stack pointer in the [`ThreadState`].
 pub(crate) const ENTRY_SP: i32 = offset_of!(ThreadState, entry_sp) as i32;
+/// Offset of the number of entries in the [`ThreadState`].
+pub(crate) const CALLS: i32 = offset_of!(ThreadState, calls) as i32;
+/// Offset of the hint that a guest may have to end in the [`ThreadState`]: 4 bytes, 0 if not.
+pub(crate) const STOP: i32 = offset_of!(ThreadState, stop) as i32;
+/// Offset of what [`Builtin::Poll`] found out in the [`ThreadState`]: 4 bytes.
+pub(crate) const VERDICT: i32 = offset_of!(ThreadState, verdict) as i32;
 
 // The trap sites are counted back from the return address: the displacement must fit a byte.
 const _: () = assert!(RAISE_TRAP > 0 && RAISE_TRAP < 128);

@@ -179,6 +179,9 @@ impl Worker {
         body: &ValidBody<'_>,
         out: &mut CompiledCode,
     ) -> Result<(), LoadError> {
+        if layout.fuel.is_some() {
+            self.validation.plan_fuel(body);
+        }
         let facts = &self.validation.facts;
         match tier {
             #[cfg(feature = "baseline")]

@@ -135,6 +135,9 @@ pub(crate) struct CompileOptions {
     pub mixed_tiers: bool,
     /// Fill [`CompiledCode::operators`].
     pub record_operators: bool,
+    /// Test [`STOP`](abi::STOP) at loop headers and function entries, and call
+    /// [`Poll`](abi::Builtin::Poll) if it is set.
+    pub polls: bool,
     /// Refuse a function of more code than this, in bytes.
     #[cfg_attr(not(feature = "baseline"), allow(dead_code))]
     pub max_code: u32,
@@ -147,6 +150,7 @@ impl CompileOptions {
         cpu: CpuFeatures::FLOOR,
         mixed_tiers: false,
         record_operators: false,
+        polls: false,
         max_code: 1 << 30,
     };
 }

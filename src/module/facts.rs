@@ -9,6 +9,7 @@ use wasmparser::{
 };
 
 use super::ValType;
+use super::fuel::{Charge, Planner};
 use super::load::{Body, invalid};
 use crate::error::LoadError;
 
@@ -41,6 +42,10 @@ pub(crate) struct Facts {
     pub shifts: bool,
     /// Whether any rotation occurs.
     pub rotates: bool,
+    /// Where fuel is taken, in the order of the operators: see [`Validation::plan_fuel`].
+    pub charges: Vec<Charge>,
+    /// How often that happens, weighted like the uses of locals.
+    pub charge_weight: u32,
     /// For each open block, outermost first, whether it is a loop; filled while walking.
     open: Vec<bool>,
     /// How many of `open` are loops.
@@ -50,9 +55,9 @@ pub(crate) struct Facts {
 }
 
 /// How many times a loop's body is taken to run, for weighing uses.
-const LOOP_WEIGHT: u32 = 8;
+pub(super) const LOOP_WEIGHT: u32 = 8;
 /// Deeper nesting than this weighs no more.
-const MAX_WEIGHED_DEPTH: u32 = 4;
+pub(super) const MAX_WEIGHED_DEPTH: u32 = 4;
 
 impl Facts {
     fn reset(&mut self) {
@@ -111,7 +116,16 @@ impl Facts {
 pub(crate) struct Validation {
     allocations: FuncValidatorAllocations,
     frames: OperatorsReaderAllocations,
+    planner: Planner,
     pub facts: Facts,
+}
+
+impl Validation {
+    /// Plans where the body that was just validated takes fuel. Only engines with fuel ask for it:
+    /// their modules are walked once more.
+    pub fn plan_fuel(&mut self, body: &ValidBody<'_>) {
+        self.facts.charge_weight = self.planner.plan(body, &mut self.facts.charges);
+    }
 }
 
 /// A body that has been validated: the only thing that a compiler accepts.
@@ -123,7 +137,6 @@ pub(crate) struct ValidBody<'a> {
 
 impl<'a> ValidBody<'a> {
     /// The bytes from the first operator to the function's `end`. Offsets are those of the module.
-    #[cfg(feature = "baseline")]
     pub fn reader(&self) -> BinaryReader<'a> {
         self.operators.clone()
     }
@@ -149,7 +162,7 @@ impl<'a> Body<'a> {
 
     /// Validates the body and leaves its facts in `validation`.
     pub fn validate(self, validation: &mut Validation) -> Result<ValidBody<'a>, LoadError> {
-        let Validation { allocations, frames, facts } = validation;
+        let Validation { allocations, frames, facts, .. } = validation;
         facts.reset();
         let mut validator = self.to_validate.into_validator(std::mem::take(allocations));
         let mut reader = self.body.get_binary_reader();

@@ -6,6 +6,7 @@
 //! [`Body::validate`](load::Body::validate) makes.
 
 mod facts;
+mod fuel;
 mod limits;
 mod load;
 mod names;
@@ -15,6 +16,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use facts::{Facts, ValidBody, Validation};
+pub(crate) use fuel::{BYTES_LOG, Charge, ELEMENTS_LOG};
 pub use limits::Limits;
 pub(crate) use limits::{check as check_limit, check_code};
 #[cfg(feature = "listing")]

@@ -1,10 +1,12 @@
 //! What compiled code calls back for: growing, filling, copying and initialising memories and
 //! tables. See [`Builtin`] for the arguments.
 
+use std::sync::atomic::Ordering;
+
 use super::growth::Refusal;
 use super::instance::Inner;
 use super::thread::Failure;
-use super::trap;
+use super::{polls, trap};
 use crate::compile::abi::{Builtin, RAISE_TRAP, VmContext, VmMemory};
 
 /// The addresses that [`VmContext::builtins`] points to.
@@ -20,6 +22,7 @@ pub(super) static BUILTINS: [fn_address::Address; Builtin::COUNT] = {
     table[Builtin::TableCopy as usize] = Address::of(table_copy as *const ());
     table[Builtin::TableInit as usize] = Address::of(table_init as *const ());
     table[Builtin::ElemDrop as usize] = Address::of(elem_drop as *const ());
+    table[Builtin::Poll as usize] = Address::of(polls::poll_keeping_all as *const ());
     table
 };
 
@@ -240,5 +243,12 @@ unsafe extern "sysv64" fn table_init(
 unsafe extern "sysv64" fn elem_drop(vmctx: *mut VmContext, segment: u64) -> u64 {
     // SAFETY: see above.
     unsafe { instance(vmctx) }.drop_elements(segment as usize);
+    0
+}
+
+/// Whether the guest of this context is to end.
+pub(super) unsafe extern "sysv64" fn poll(vmctx: *mut VmContext) -> u64 {
+    // SAFETY: see above; the thread's state outlives its instances.
+    unsafe { (*(*vmctx).thread).stop.store(0, Ordering::SeqCst) };
     0
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use super::code::{CodeRegion, Draft};
 use super::growth::Accounts;
@@ -18,6 +19,18 @@ use crate::module::Limits;
 const REGION: usize = 256 << 20;
 /// How many idle workers an engine keeps.
 const IDLE_WORKERS: usize = 8;
+
+/// How a running guest learns that it is to end: see
+/// [`Instance::interrupt_handle`](crate::Instance::interrupt_handle).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interruption {
+    /// By the signal SIGURG to the guest's thread. Compiled code does nothing for it.
+    #[default]
+    Signal,
+    /// By a flag that compiled code tests at the start of functions and loops: for programs that can
+    /// have no handler for SIGURG, or where a system call must not be interrupted by a signal.
+    Polled,
+}
 
 /// How modules are compiled, and the memory that their code lives in.
 ///
@@ -40,9 +53,14 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     timings: bool,
+    interruption: Interruption,
+    /// In nanoseconds; 0 for none.
+    deadline: u64,
     limits: Limits,
     /// 0 for as many as there are processors.
     compile_threads: usize,
+    /// What a new instance has of it, if there is fuel.
+    fuel: Option<u64>,
     processors: OnceLock<usize>,
     backend: Backend,
     regions: Mutex<Vec<Arc<CodeRegion>>>,
@@ -71,6 +89,9 @@ impl Engine {
             compile_threads: 0,
             cpu: CpuFeatures::detect(),
             mixed_tiers: false,
+            interruption: Interruption::default(),
+            deadline: None,
+            fuel: None,
         }
     }
 
@@ -95,6 +116,17 @@ impl Engine {
         self.0.backend.tier()
     }
 
+    /// How guests of this engine are interrupted.
+    #[must_use]
+    pub fn interruption(&self) -> Interruption {
+        self.0.interruption
+    }
+
+    /// How long outermost calls may take, in nanoseconds; 0 for as long as they like.
+    pub(super) fn deadline(&self) -> u64 {
+        self.0.deadline
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.0.limits
     }
@@ -113,6 +145,11 @@ impl Engine {
 
     pub(super) fn collects_timings(&self) -> bool {
         self.0.timings
+    }
+
+    /// The fuel that a new instance has; `None` if compiled code takes none.
+    pub(super) fn fuel(&self) -> Option<u64> {
+        self.0.fuel
     }
 
     pub(super) fn backend(&self) -> &Backend {
@@ -174,6 +211,9 @@ pub struct EngineBuilder {
     compile_threads: usize,
     cpu: CpuFeatures,
     mixed_tiers: bool,
+    interruption: Interruption,
+    deadline: Option<Duration>,
+    fuel: Option<u64>,
 }
 
 impl EngineBuilder {
@@ -205,6 +245,43 @@ impl EngineBuilder {
         self
     }
 
+    /// How running guests are interrupted; by a signal, by default.
+    pub fn interruption(mut self, interruption: Interruption) -> EngineBuilder {
+        self.interruption = interruption;
+        self
+    }
+
+    /// How long a call of a guest may take, start functions included, before it ends with
+    /// [`TrapCode::Interrupted`](crate::TrapCode::Interrupted). For outermost calls: one that a
+    /// function of the host makes belongs to the call that it is in. By default there is no deadline,
+    /// and looking for one costs nothing.
+    /// [`TypedFunc::call_with_deadline`](crate::TypedFunc::call_with_deadline) sets another for one
+    /// call.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasm_mini::{Engine, Imports, Instance, Module, TrapCode};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let engine = Engine::builder().deadline(Duration::from_millis(5)).build()?;
+    /// let module = Module::with_engine(&engine, r#"(module (func (export "f") (loop (br 0))))"#)?;
+    /// let f = Instance::new(&module, &Imports::none())?.func::<fn()>("f")?;
+    /// assert_eq!(f().unwrap_err().code(), TrapCode::Interrupted);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn deadline(mut self, deadline: Duration) -> EngineBuilder {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Makes guests pay for what they execute, and gives each new instance so many units, of which
+    /// its start function pays too: see [`Fuel`](crate::Fuel). Off by default: it costs time.
+    pub fn fuel(mut self, initial: u64) -> EngineBuilder {
+        self.fuel = Some(initial);
+        self
+    }
+
     /// Compiles only for what every supported processor has: SSE4.1. For tests and for comparing.
     pub fn portable_code(mut self) -> EngineBuilder {
         self.cpu = CpuFeatures::FLOOR;
@@ -225,10 +302,14 @@ impl EngineBuilder {
     ///
     /// As for [`Engine::new`].
     pub fn build(self) -> io::Result<Engine> {
-        let EngineBuilder { tier, timings, limits, compile_threads, cpu, mixed_tiers } = self;
+        let EngineBuilder {
+            tier, timings, limits, compile_threads, cpu, mixed_tiers, fuel, ..
+        } = self;
+        let interruption = self.interruption;
         let refused = |why| io::Error::new(io::ErrorKind::Unsupported, why);
         let max_code = limits.max_code();
-        let options = CompileOptions { cpu, record_operators: false, mixed_tiers, max_code };
+        let polls = interruption == Interruption::Polled;
+        let options = CompileOptions { cpu, record_operators: false, mixed_tiers, polls, max_code };
         let backend = Backend::new(tier, options).map_err(refused)?;
         // Hypervisors can hide one of these from a processor that has both.
         let (ssse3, sse41) =
@@ -239,8 +320,13 @@ impl EngineBuilder {
         trampolines::ensure()?;
         Ok(Engine(Arc::new(Inner {
             timings,
+            interruption,
+            deadline: self
+                .deadline
+                .map_or(0, |deadline| deadline.as_nanos().clamp(1, u64::MAX.into()) as u64),
             limits,
             compile_threads,
+            fuel,
             processors: OnceLock::new(),
             backend,
             regions: Mutex::default(),

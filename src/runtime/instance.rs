@@ -12,6 +12,7 @@ use std::rc::Rc;
 use super::batch::BatchFunc;
 use super::builtins::BUILTINS;
 use super::externs::{Extern, Global, Memory, Table};
+use super::fuel::Fuel;
 use super::func::Func;
 use super::group::{Handle, Membership};
 use super::growth::{Growth, Limiter, Refusal, Resource};
@@ -298,6 +299,13 @@ impl Instance {
         Ok(Global { instance: self.clone(), index })
     }
 
+    /// The fuel that the instance has left; `None` if its engine was built without
+    /// [fuel](crate::EngineBuilder::fuel).
+    #[must_use]
+    pub fn fuel(&self) -> Option<Fuel> {
+        self.0.fuel().map(|_| Fuel::new(self.clone()))
+    }
+
     /// An export, whatever it is.
     #[must_use]
     pub fn export(&self, name: &str) -> Option<Extern> {
@@ -460,6 +468,7 @@ impl Inner {
         unsafe {
             vmctx.write(self.vm_context((&raw const self.module.0.map).cast()));
             self.thread.add_context(vmctx);
+            self.refuel();
 
             let hosts = definitions.iter().filter_map(|definition| match definition {
                 Definition::Host(host) => Some(host),
@@ -570,6 +579,23 @@ impl Inner {
     /// What compiled code gets in r15.
     pub fn vmctx(&self) -> *mut VmContext {
         self.context.start.as_ptr()
+    }
+
+    /// Gives the instance what a new one has of fuel, if its engine meters.
+    ///
+    /// # Safety
+    ///
+    /// No guest runs on it.
+    pub unsafe fn refuel(&self) {
+        if let Some((fuel, initial)) = self.fuel().zip(self.module.engine().fuel()) {
+            // SAFETY: the place is one of the context's own, and the caller says that nobody uses it.
+            unsafe { fuel.write(!initial) };
+        }
+    }
+
+    /// Where the fuel that is left is kept, inverted: see [`Layout`](crate::compile::abi::Layout).
+    pub fn fuel(&self) -> Option<*mut u64> {
+        self.module.0.layout.fuel.map(|offset| self.context.at(offset))
     }
 
     /// The reference to a function that may be referred to.

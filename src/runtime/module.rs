@@ -122,7 +122,7 @@ impl Module {
         let mut info = loaded.info;
         let type_ids = TypeIds::intern(&info.types);
         info.type_ids = type_ids.ids().to_vec();
-        let layout = Layout::of(&info);
+        let layout = Layout::new(&info, engine.fuel().is_some());
         if let Some(Foreign { function, .. }) = foreign
             && !(info.imported_functions..info.functions.len() as u32).contains(&function)
         {

@@ -19,7 +19,7 @@ impl Instance {
     ///   Nothing that the guest wrote is left in them.
     /// - Segments that were dropped are there again. Active ones are copied, also into memories and
     ///   tables that the module imports.
-    /// - The start function runs.
+    /// - It has as much [fuel](crate::EngineBuilder::fuel) as a new one, and the start function runs.
     /// - What the module imports stays as it is: another instance's memories, tables and globals, and
     ///   the state of host functions. References to functions of this instance that others hold stay
     ///   valid.
@@ -66,6 +66,8 @@ impl Instance {
         emptied?;
         self.0.dropped_data.borrow_mut().fill(false);
         self.0.dropped_elements.borrow_mut().fill(false);
+        // SAFETY: no guest runs on the thread, as was just seen.
+        unsafe { self.0.refuel() };
         self.start()
     }
 }

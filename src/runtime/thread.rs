@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use super::signals;
 use crate::compile::abi::{ThreadState, VmContext};
@@ -129,7 +130,7 @@ impl Thread {
             let reserve = HOST_RESERVE.min(stack.len() / 2);
             let lowest = stack.start + reserve;
             let thread = Rc::new(Thread {
-                state: UnsafeCell::new(ThreadState { entry_sp: 0 }),
+                state: UnsafeCell::new(ThreadState::default()),
                 lowest,
                 stack,
                 trap: UnsafeCell::new(TrapRecord {
@@ -163,7 +164,7 @@ impl Thread {
     /// Whether a guest runs on this thread: it has called whoever asks.
     pub fn runs_guest(&self) -> bool {
         // SAFETY: the state is a word that only trampolines on this thread write.
-        unsafe { (*self.state.get()).entry_sp != 0 }
+        unsafe { (*self.state.get()).entry_sp.load(Ordering::Relaxed) != 0 }
     }
 
     /// Says that a context of this thread is in use.

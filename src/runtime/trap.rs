@@ -1,6 +1,8 @@
 //! From a trap site to an `Err`: recording what happened while the guest's frames still stand, and
 //! telling it once they are gone.
 
+use std::sync::atomic::Ordering;
+
 use super::code_map::CodeMap;
 use super::group::Handle;
 use super::regions;
@@ -53,7 +55,8 @@ pub(super) unsafe fn record(
 ) {
     // SAFETY: the caller vouches for having the record alone; the state is a word that only
     // trampolines on this thread write.
-    let (trap, entry_sp) = unsafe { (&mut *thread.trap(), (*thread.state()).entry_sp) };
+    let (trap, entry_sp) =
+        unsafe { (&mut *thread.trap(), (*thread.state()).entry_sp.load(Ordering::Relaxed)) };
     // Reads a word of the guest's part of the stack, if the address is in it.
     // A frame that overflowed the stack has left rsp beyond it, and rbp at its top.
     let low = if thread.is_on_stack(stack_pointer) { stack_pointer } else { frame_pointer };

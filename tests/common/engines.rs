@@ -105,7 +105,7 @@ pub enum Argument {
     Function(String),
 }
 
-fn argument(random: &mut Random, ty: ValType, functions: &[(String, FuncType)]) -> Argument {
+pub fn argument(random: &mut Random, ty: ValType, functions: &[(String, FuncType)]) -> Argument {
     let float = random.one_in(2);
     let any = random.bits();
     let bits = match ty {
@@ -172,7 +172,7 @@ impl Ending {
 
     /// Whether a tier did what the first did. Cranelift may name other operators in the same
     /// functions: where it makes one instruction of several, it cannot always tell.
-    fn is_like(&self, other: &Ending, tier: &str) -> bool {
+    pub fn is_like(&self, other: &Ending, tier: &str) -> bool {
         match (self, other) {
             (Ending::Trapped(one, frames), Ending::Trapped(other, others)) if tier == CRANELIFT => {
                 let functions = frames.iter().map(|(function, _)| function);
@@ -199,13 +199,13 @@ impl Ending {
         }
     }
 
-    fn is_overflow(&self) -> bool {
+    pub fn is_overflow(&self) -> bool {
         matches!(self, Ending::Trapped(TrapCode::StackOverflow, _))
     }
 }
 
 /// All exported state.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct State {
     pub globals: Vec<(String, u128)>,
     pub tables: Vec<(String, Vec<u128>)>,
@@ -214,7 +214,7 @@ pub struct State {
 
 impl State {
     /// Where two states differ first.
-    fn difference(&self, other: &State) -> Option<String> {
+    pub fn difference(&self, other: &State) -> Option<String> {
         for (one, other) in self.globals.iter().zip(&other.globals) {
             if one != other {
                 return Some(format!("global {one:x?} here, {other:x?} there"));
@@ -243,21 +243,21 @@ impl State {
 }
 
 /// An engine of ours with the module that others import from.
-struct Native {
-    name: &'static str,
-    engine: Engine,
+pub struct Native {
+    pub name: &'static str,
+    pub engine: Engine,
     provider: Module,
 }
 
 impl Native {
-    fn new(name: &'static str, engine: Engine) -> Native {
+    pub fn new(name: &'static str, engine: Engine) -> Native {
         let provider = wat::parse_str(PROVIDER).expect("the provider's text");
         let provider = Module::with_engine(&engine, provider).expect("the provider loads");
         Native { name, engine, provider }
     }
 
     /// An instance, and the one that it may import from.
-    fn instantiate(&self, module: &Module) -> Result<[Instance; 2], Ending> {
+    pub fn instantiate(&self, module: &Module) -> Result<[Instance; 2], Ending> {
         let mut imports = Imports::none();
         let provider = Instance::new(&self.provider, &imports).expect("the provider links");
         imports.instance("wasm", &provider);
@@ -281,7 +281,7 @@ fn not_made(error: LinkError) -> Ending {
     }
 }
 
-fn call(instance: &Instance, name: &str, arguments: &[Argument]) -> Ending {
+pub fn call(instance: &Instance, name: &str, arguments: &[Argument]) -> Ending {
     let arguments: Vec<_> = arguments
         .iter()
         .map(|argument| match argument {
@@ -296,7 +296,7 @@ fn call(instance: &Instance, name: &str, arguments: &[Argument]) -> Ending {
     }
 }
 
-fn state(instance: &Instance) -> State {
+pub fn state(instance: &Instance) -> State {
     let mut state = State { globals: vec![], tables: vec![], memories: vec![] };
     for (name, export) in instance.exports() {
         let name = name.to_string();

@@ -8,7 +8,7 @@ use super::registers::Operand;
 use crate::asm::{Cond, FloatSize, Gpr, Mem, Size, Xmm};
 use crate::compile::abi::{BUILTINS, Builtin, INT_PARAMS, Place, SCRATCH, VMCTX};
 use crate::error::TrapCode;
-use crate::module::ValType;
+use crate::module::{BYTES_LOG, ELEMENTS_LOG, ValType};
 
 /// The longest copy or fill of constant length that is made of loads and stores.
 const MAX_INLINE: u64 = 64;
@@ -76,6 +76,9 @@ impl Compiler {
 
     /// Calls one that returns an i32.
     pub(super) fn call_grow(&mut self, builtin: Builtin, index: u32, operands: usize) {
+        if builtin == Builtin::TableGrow {
+            self.charge_length(ELEMENTS_LOG);
+        }
         self.call_builtin(builtin, &[Subject::Index(index)], operands);
         self.registers.free_gprs.remove(Gpr::Rax);
         self.push(ValType::I32, Operand::Gpr(Gpr::Rax));
@@ -83,6 +86,7 @@ impl Compiler {
 
     /// Calls one that takes three operands and can fail.
     pub(super) fn call_fallible(&mut self, builtin: Builtin, indices: &[u32], code: TrapCode) {
+        self.charge_length(if builtin == Builtin::MemoryInit { BYTES_LOG } else { ELEMENTS_LOG });
         let mut subjects = [Subject::Index(0); 2];
         for (subject, index) in subjects.iter_mut().zip(indices) {
             *subject = Subject::Index(*index);
@@ -105,6 +109,7 @@ impl Compiler {
     }
 
     pub(super) fn memory_fill(&mut self, memory: u32) {
+        self.charge_length(BYTES_LOG);
         match self.inline_length() {
             Some(length) => self.fill_inline(memory, length),
             None => self.call_on_memories(Builtin::MemoryFill, &[Subject::Memory(memory)]),
@@ -112,6 +117,7 @@ impl Compiler {
     }
 
     pub(super) fn memory_copy(&mut self, to: u32, from: u32) {
+        self.charge_length(BYTES_LOG);
         match self.inline_length() {
             Some(length) => self.copy_inline(to, from, length),
             None => {

@@ -110,7 +110,7 @@ impl Compiler {
         }
     }
 
-    /// Restores them, and the memory's base. None of the instructions touches the flags.
+    /// Restores them, the memory's base and the fuel that is left. None of the instructions touches the flags.
     pub(super) fn restore_kept_homes(&mut self) {
         for at in 0..self.frame.kept.len() {
             let Kept { ty, register, slot: offset } = self.frame.kept[at];
@@ -127,6 +127,8 @@ impl Compiler {
         {
             self.load_memory_base(0, home);
         }
+        // That has changed anyway.
+        self.reload_fuel();
     }
 
     fn pass_arguments(&mut self, base: usize, params: &[ValType]) {

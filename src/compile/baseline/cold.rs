@@ -23,8 +23,16 @@ pub(super) struct Cold {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum What {
+pub(super) enum What {
     Trap(TrapCode),
+    /// More fuel was taken from the context than there was.
+    OutOfFuel {
+        units: i32,
+    },
+    /// A guest of the thread may have to end.
+    Poll {
+        back: Label,
+    },
     /// A table's element, whose address is in this register, is not what is to be called.
     WrongCallee(Gpr),
     /// The dividend in rax is divided by -1.
@@ -89,7 +97,7 @@ impl Compiler {
         }
     }
 
-    fn jump_to_cold(&mut self, cond: Cond, what: What) {
+    pub(super) fn jump_to_cold(&mut self, cond: Cond, what: What) {
         let label = self.asm.new_label();
         self.asm.jcc(cond, label);
         self.cold.push(Cold { label, wasm_offset: self.operator, what });
@@ -102,6 +110,11 @@ impl Compiler {
             self.asm.bind(label);
             match what {
                 What::Trap(code) => self.emit_trap(code, wasm_offset),
+                What::OutOfFuel { units } => {
+                    self.give_back(units);
+                    self.emit_trap(TrapCode::OutOfFuel, wasm_offset);
+                }
+                What::Poll { back } => self.emit_poll(back, wasm_offset),
                 What::WrongCallee(element) => {
                     let is_there = self.asm.new_label();
                     self.asm.alu_mi(Alu::Cmp, Size::S32, Mem::base(element, TYPE_ID), 0);
@@ -162,7 +175,7 @@ impl Compiler {
         offset
     }
 
-    fn emit_trap(&mut self, code: TrapCode, wasm_offset: u32) {
+    pub(super) fn emit_trap(&mut self, code: TrapCode, wasm_offset: u32) {
         self.traps.push(TrapSite { offset: self.asm.offset(), code, wasm_offset });
         self.asm.call_m(Mem::base(VMCTX, RAISE_TRAP));
     }

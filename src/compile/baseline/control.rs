@@ -113,6 +113,7 @@ impl Compiler {
         self.open(Kind::Loop, params, results);
         let head = self.top_frame().label;
         self.bind(head);
+        self.poll();
     }
 
     pub(super) fn if_(&mut self, params: &[ValType], results: &[ValType]) {

@@ -38,6 +38,12 @@ impl<'a> Code<'a> {
         self.at
     }
 
+    /// How many bytes there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The opcode that has not been read yet, or its prefix; `None` at the end.
     #[inline]
     pub fn opcode(&self) -> Option<u8> {

@@ -177,6 +177,8 @@ const WORTH_SAVING: u32 = 2;
 /// The base of memory 0 never moves, so that it competes for a home as if it were one more local,
 /// used by every load and store. This stands for its index.
 const MEMORY_BASE: u32 = u32::MAX;
+/// This stands for the fuel that is left, which is used by every charge.
+const FUEL: u32 = u32::MAX - 1;
 /// With fewer accesses, each had better load the base.
 const WORTH_A_BASE: u32 = 2;
 /// Temporaries that a leaf function keeps at least, of either class.
@@ -202,6 +204,7 @@ impl Compiler {
         kept.clear();
         self.frame = Frame { makes_calls, wide_slots: has_vectors, kept, ..Frame::default() };
         self.memory_base = None;
+        self.fuel_home = None;
         self.homes.clear();
         self.homes.resize(facts.locals.len(), NOWHERE);
 
@@ -219,6 +222,9 @@ impl Compiler {
         }
         if facts.memory_accesses >= WORTH_A_BASE {
             gprs.offer(facts.memory_accesses, MEMORY_BASE);
+        }
+        if facts.has_loops && !facts.charges.is_empty() {
+            gprs.offer(facts.charge_weight, FUEL);
         }
         let gpr_homes = self.assign_gprs(gprs.as_slice(), facts);
         let xmm_homes = self.assign_xmms(xmms.as_slice(), facts);
@@ -263,7 +269,8 @@ impl Compiler {
             }
         }
         for &(uses, local) in hottest {
-            if local != MEMORY_BASE && self.homes[local as usize] != NOWHERE {
+            let is_local = local < FUEL;
+            if is_local && self.homes[local as usize] != NOWHERE {
                 continue;
             }
             let caller_saved =
@@ -278,10 +285,10 @@ impl Compiler {
                 free.filter(|_| makes_calls && is_worth_keeping(uses, facts))
             });
             if let Some(home) = home {
-                if local == MEMORY_BASE {
-                    self.memory_base = Some(home);
-                } else {
-                    self.homes[local as usize] = Operand::Gpr(home);
+                match local {
+                    MEMORY_BASE => self.memory_base = Some(home),
+                    FUEL => self.fuel_home = Some(home),
+                    _ => self.homes[local as usize] = Operand::Gpr(home),
                 }
                 homes.insert(home);
             }
@@ -399,6 +406,7 @@ impl Compiler {
         if let Some(home) = self.memory_base {
             self.load_memory_base(0, home);
         }
+        self.reload_fuel();
 
         // Slots of locals that are no parameters lie together, the first one highest. A vector's
         // counts for two.

@@ -16,7 +16,7 @@
 //! - `memory`, `bulk`, `global`, `table`: what the context leads to;
 //! - `simd`, `constants`: vectors;
 //! - `control`, `br_table`, `select`: blocks and branches; `calls`; `moves`: many registers at once;
-//! - `cold`: traps.
+//! - `fuel`, `poll`: checks; `cold`: traps.
 //!
 //! This file owns the driver: one function from its first operator to its last byte. Every
 //! allocation is kept from one function to the next.
@@ -32,6 +32,7 @@ mod decode;
 mod divide;
 mod float;
 mod frame;
+mod fuel;
 mod global;
 mod hints;
 mod integer;
@@ -39,6 +40,7 @@ mod locals;
 mod memory;
 mod moves;
 mod operators;
+mod poll;
 mod registers;
 mod select;
 mod simd;
@@ -70,7 +72,7 @@ use super::{
 };
 use crate::asm::{Assembler, Gpr, GprSet, Label, XmmSet};
 use crate::error::LoadError;
-use crate::module::{Facts, FuncType, ModuleInfo, ValType, ValidBody, operator_name};
+use crate::module::{Charge, Facts, FuncType, ModuleInfo, ValType, ValidBody, operator_name};
 
 /// Compiles functions, one after the other.
 pub(crate) struct Compiler {
@@ -112,6 +114,8 @@ pub(crate) struct Compiler {
     homes: Vec<Operand>,
     /// Where the base of memory 0 is all the time, if the function accesses it often enough.
     memory_base: Option<Gpr>,
+    /// Where the fuel that is left is all the time, besides the context, if the function loops.
+    fuel_home: Option<Gpr>,
     frame: Frame,
     control: Vec<ControlFrame>,
     /// The types of the open blocks' parameters and results.
@@ -173,6 +177,7 @@ impl Compiler {
             local_types: Vec::new(),
             homes: Vec::new(),
             memory_base: None,
+            fuel_home: None,
             frame: Frame::default(),
             control: Vec::new(),
             types: Vec::new(),
@@ -210,7 +215,11 @@ impl Compiler {
 
         self.layout.clone_from(layout);
         self.begin(ty, facts, info.has_vectors || facts.has_vectors);
-        self.walk(info, reader).map_err(|refusal| refused(*refusal, self.operator))?;
+        if facts.makes_calls {
+            self.poll();
+        }
+        self.walk(info, reader, &facts.charges)
+            .map_err(|refusal| refused(*refusal, self.operator))?;
         self.check_size()?;
         self.finish(body.function, out);
         Ok(())
@@ -245,10 +254,34 @@ impl Compiler {
         self.open_function(ty.results());
     }
 
-    /// Emits the body, to the function's `end`.
-    fn walk(&mut self, module: &ModuleInfo, reader: BinaryReader<'_>) -> Result<(), Box<Refusal>> {
+    /// Emits the body, to the function's `end`, and takes fuel where that is planned.
+    fn walk(
+        &mut self,
+        module: &ModuleInfo,
+        reader: BinaryReader<'_>,
+        charges: &[Charge],
+    ) -> Result<(), Box<Refusal>> {
         let mut code = Code::new(reader);
-        while code.opcode().is_some() {
+        for charge in charges {
+            code = self.walk_to((charge.at - self.body_start) as usize, code, module)?;
+            if self.reachable {
+                self.operator = charge.at;
+                self.charge(charge.units);
+            }
+        }
+        self.walk_to(code.len(), code, module)?;
+        Ok(())
+    }
+
+    /// Emits the operators that start before `end`.
+    // The code comes and goes by value, so that how far it has been read stays in a register.
+    fn walk_to<'a>(
+        &mut self,
+        end: usize,
+        mut code: Code<'a>,
+        module: &ModuleInfo,
+    ) -> Result<Code<'a>, Box<Refusal>> {
+        while code.position() < end {
             self.operator = self.body_start + code.position() as u32;
             // One operator in three, and it emits nothing.
             if self.reachable
@@ -274,7 +307,7 @@ impl Compiler {
             }
             self.check();
         }
-        Ok(())
+        Ok(code)
     }
 
     /// Emits what stands around the body, and hands everything over.

@@ -30,6 +30,8 @@ pub(super) struct Callees {
     signatures: HashMap<u32, SigRef>,
     /// Those of the runtime's functions, by the number of parameters.
     builtins: [Option<SigRef>; MAX_BUILTIN_PARAMS + 1],
+    /// That of [`Builtin::Poll`].
+    pub(super) poll: Option<SigRef>,
     /// Where the callees' return areas are: one slot, as large as the largest. What a call left
     /// there is loaded before the next.
     return_area: Option<StackSlot>,
@@ -45,6 +47,7 @@ impl Callees {
         self.functions.clear();
         self.signatures.clear();
         self.builtins = Default::default();
+        self.poll = None;
         self.return_area = None;
     }
 }
@@ -181,6 +184,7 @@ impl Translator<'_> {
             }
         };
         self.state.callees.operands = operands;
+        self.fuel_was_taken();
 
         let results = self.builder.func.dfg.inst_results(call);
         let (Some(abi), Some(area)) = (abi, area) else {
@@ -222,6 +226,7 @@ impl Translator<'_> {
         operands[1..=args.len()].copy_from_slice(args);
         let operands = &operands[..=args.len()];
         let call = self.builder.ins().call_indirect(signature, code, operands);
+        self.fuel_was_taken();
         self.builder.func.dfg.first_result(call)
     }
 

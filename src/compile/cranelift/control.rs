@@ -162,6 +162,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn loop_(&mut self, ty: BlockType) -> Result<(), LoadError> {
+        self.settle_fuel();
         if !self.reachable {
             self.skipped += 1;
             return Ok(());
@@ -174,10 +175,12 @@ impl Translator<'_> {
         self.state.values.truncate(height);
         self.state.frames.push(Frame::new(Kind::Loop { header }, ty, height));
         self.continue_in(header);
+        self.poll();
         Ok(())
     }
 
     pub(super) fn if_(&mut self, ty: BlockType) -> Result<(), LoadError> {
+        self.settle_fuel();
         if !self.reachable {
             self.skipped += 1;
             return Ok(());
@@ -194,6 +197,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn else_(&mut self) -> Result<(), LoadError> {
+        self.settle_fuel();
         if self.skipped > 0 {
             return Ok(());
         }
@@ -212,6 +216,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn end(&mut self) -> Result<(), LoadError> {
+        self.settle_fuel();
         if self.skipped > 0 {
             self.skipped -= 1;
             return Ok(());
@@ -258,6 +263,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn br(&mut self, depth: u32) -> Result<(), LoadError> {
+        self.settle_fuel();
         let index = self.label(depth);
         if let Kind::Function = self.state.frames[index].kind {
             return self.return_();
@@ -269,6 +275,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn br_if(&mut self, depth: u32) -> Result<(), LoadError> {
+        self.settle_fuel();
         let condition = self.pop();
         let (block, count) = self.target(self.label(depth));
         self.collect_args(count);
@@ -282,6 +289,7 @@ impl Translator<'_> {
     /// Every label of the table gets one block in between, without parameters. Otherwise each
     /// variable that a label's block takes would be added to each entry, which is quadratic.
     pub(super) fn br_table(&mut self, targets: &BrTable<'_>) -> Result<(), LoadError> {
+        self.settle_fuel();
         let selector = self.pop();
         let mut labels = Vec::new();
         let mut entries = Vec::with_capacity(targets.len() as usize);

@@ -16,6 +16,7 @@ use wasmparser::{MemArg, MemArgTarget};
 use super::{Region, Translator, clif_type};
 use crate::compile::abi::{Builtin, Place, VmMemory};
 use crate::error::{LoadError, TrapCode};
+use crate::module::BYTES_LOG;
 
 /// The longest copy or fill of constant length that is made of loads and stores.
 const MAX_INLINE: u64 = 64;
@@ -133,6 +134,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn memory_fill(&mut self, memory: u32) -> Result<(), LoadError> {
+        self.charge_length(BYTES_LOG);
         if let Some(length) = self.inline_length() {
             self.pop();
             return self.fill_inline(memory, length);
@@ -145,6 +147,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn memory_copy(&mut self, to: u32, from: u32) -> Result<(), LoadError> {
+        self.charge_length(BYTES_LOG);
         if let Some(length) = self.inline_length() {
             self.pop();
             return self.copy_inline(to, from, length);
@@ -158,6 +161,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn memory_init(&mut self, segment: u32, memory: u32) -> Result<(), LoadError> {
+        self.charge_length(BYTES_LOG);
         let (length, source, destination) = (self.pop_u64(), self.pop_u64(), self.pop_u64());
         let (memory, segment) = (self.index(memory), self.index(segment));
         let args = [memory, segment, destination, source, length];
@@ -175,12 +179,16 @@ impl Translator<'_> {
     /// The topmost operand, if it is a constant for which loads and stores are worth it. Not 0, at
     /// which the places must still be inside their memories.
     fn inline_length(&self) -> Option<u64> {
+        self.constant_length().filter(|length| (1..=MAX_INLINE).contains(length))
+    }
+
+    /// The topmost operand, if it is a constant.
+    pub(super) fn constant_length(&self) -> Option<u64> {
         let dfg = &self.builder.func.dfg;
         let inst = dfg.value_def(*self.state.values.last()?).inst()?;
         match dfg.insts[inst] {
             InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => {
-                let length = u64::from(imm.bits() as u32);
-                (1..=MAX_INLINE).contains(&length).then_some(length)
+                Some(u64::from(imm.bits() as u32))
             }
             _ => None,
         }

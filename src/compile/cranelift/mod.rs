@@ -6,15 +6,17 @@
 //! addresses of functions are left as [`Relocation`](super::Relocation)s.
 //!
 //! Names follow the other tier: `control.rs`, `calls.rs`, `memory.rs`, `table.rs`, `integer.rs`,
-//! `float.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA) and `machine.rs` (flags in, machine code out).
+//! `float.rs`, `fuel.rs`, `poll.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA) and `machine.rs` (flags in, machine code out).
 
 mod calls;
 mod control;
 mod float;
+mod fuel;
 mod integer;
 mod locals;
 mod machine;
 mod memory;
+mod poll;
 mod simd;
 mod table;
 #[cfg(test)]
@@ -37,6 +39,7 @@ use crate::error::LoadError;
 use crate::module::{Facts, ModuleInfo, ValType, ValidBody, operator_name};
 use calls::Callees;
 use control::Frame;
+use fuel::Fuel;
 use locals::Local;
 
 pub(crate) use machine::isa;
@@ -146,11 +149,14 @@ impl Compiler {
             vmctx: None,
             stack_checked: false,
             return_area: None,
+            fuel: Fuel::default(),
+            polls: self.options.polls,
         };
         translator.enter(body);
         let mut translated = Ok(());
         while translated.is_ok() && !operators.eof() {
             translator.at(operators.original_position());
+            translator.charge_at(operators.original_position());
             translated = match operators.visit_operator(&mut translator) {
                 Ok(result) => result,
                 Err(error) => Err(LoadError::Invalid {
@@ -189,6 +195,9 @@ struct Translator<'t> {
     stack_checked: bool,
     /// The address that results without a register are stored at.
     return_area: Option<Value>,
+    fuel: Fuel<'t>,
+    /// Whether it tests for interruption.
+    polls: bool,
 }
 
 impl Translator<'_> {
@@ -212,6 +221,10 @@ impl Translator<'_> {
             self.check_stack();
         }
         self.declare_locals(body);
+        if self.facts.makes_calls {
+            self.poll();
+        }
+        self.begin_fuel();
         self.state.frames.push(Frame::function());
     }
 
@@ -245,6 +258,7 @@ impl Translator<'_> {
             Region::Elements => (2, "elements"),
             Region::ImportedGlobals => (3, "imported globals"),
             Region::Globals(class) => (4 + u32::from(class), "globals"),
+            Region::Fuel => (4 + u32::from(Region::GLOBALS), "fuel"),
         };
         let description = description.into();
         self.builder.func.dfg.alias_regions.insert(AliasRegionData { user_id, description })
@@ -310,6 +324,8 @@ enum Region {
     ImportedGlobals,
     /// One of [`Region::GLOBALS`] classes of those that are defined here.
     Globals(u8),
+    /// The fuel that is left.
+    Fuel,
 }
 
 impl Region {

@@ -12,7 +12,7 @@ use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 use super::{Region, Translator, machine};
 use crate::compile::abi::{Builtin, VmContext, VmFuncRef, VmFunction, VmTable, VmTableFunction};
 use crate::error::{LoadError, TrapCode};
-use crate::module::ValType;
+use crate::module::{ELEMENTS_LOG, ValType};
 
 const BASE: i32 = offset_of!(VmTable, base) as i32;
 const LEN: i32 = offset_of!(VmTable, len) as i32;
@@ -119,6 +119,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn table_grow(&mut self, table: u32) -> Result<(), LoadError> {
+        self.charge_length(ELEMENTS_LOG);
         let (count, reference) = (self.pop_u64(), self.pop());
         let table = self.index(table);
         let before = self.call_builtin(Builtin::TableGrow, &[table, reference, count]);
@@ -128,6 +129,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn table_fill(&mut self, table: u32) -> Result<(), LoadError> {
+        self.charge_length(ELEMENTS_LOG);
         let (count, reference, start) = (self.pop_u64(), self.pop(), self.pop_u64());
         let table = self.index(table);
         let failed = self.call_builtin(Builtin::TableFill, &[table, start, reference, count]);
@@ -136,6 +138,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn table_copy(&mut self, to: u32, from: u32) -> Result<(), LoadError> {
+        self.charge_length(ELEMENTS_LOG);
         let (length, source, destination) = (self.pop_u64(), self.pop_u64(), self.pop_u64());
         let (to, from) = (self.index(to), self.index(from));
         let args = [to, from, destination, source, length];
@@ -145,6 +148,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn table_init(&mut self, segment: u32, table: u32) -> Result<(), LoadError> {
+        self.charge_length(ELEMENTS_LOG);
         let (length, source, destination) = (self.pop_u64(), self.pop_u64(), self.pop_u64());
         let (table, segment) = (self.index(table), self.index(segment));
         let args = [table, segment, destination, source, length];
