@@ -62,8 +62,8 @@ pub use error::{ArgumentError, Error, ExportError, Frame, LinkError, LoadError, 
 pub use module::{FuncType, GlobalType, Limits, MemoryType, TableType, ValType};
 pub use runtime::{
     AccessError, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef, Func, Global,
-    Imports, Instance, Interruption, IntoHostFunc, IntoHostResult, Memory, Module, Table, Timings, TypedFunc,
-    Value, WasmFn, WasmResults, WasmTy, validate,
+    Imports, Instance, InterruptHandle, Interruption, IntoHostFunc, IntoHostResult, Memory, Module,
+    Table, Timings, TypedFunc, Value, WasmFn, WasmResults, WasmTy, validate,
 };
 #[doc(hidden)]
 pub use runtime::{HostFunc, WithCaller};

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::code::{CodeRegion, Draft};
+use super::func::nanoseconds;
 use super::pool::Pool;
 use super::trampolines;
 use crate::compile::{Backend, CompileOptions, CpuFeatures, Tier, Worker};
@@ -284,8 +285,7 @@ impl EngineBuilder {
         let refused = |why| io::Error::new(io::ErrorKind::Unsupported, why);
         let max_code = limits.max_code();
         let polls = interruption == Interruption::Polled;
-        let options =
-            CompileOptions { cpu, record_operators: false, mixed_tiers, polls, max_code };
+        let options = CompileOptions { cpu, record_operators: false, mixed_tiers, polls, max_code };
         let backend = Backend::new(tier, options).map_err(refused)?;
         // Hypervisors can hide one of these from a processor that has both.
         let (ssse3, sse41) =
@@ -297,7 +297,7 @@ impl EngineBuilder {
         Ok(Engine(Arc::new(Inner {
             timings,
             interruption,
-            deadline: self.deadline.map_or(0, |deadline| deadline.as_nanos().clamp(1, u64::MAX.into()) as u64),
+            deadline: self.deadline.map_or(0, |deadline| nanoseconds(deadline).max(1)),
             limits,
             compile_threads,
             processors: OnceLock::new(),

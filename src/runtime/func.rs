@@ -1,13 +1,15 @@
 //! Functions whose signature is known only at run time, and calls of them.
 
 use std::fmt;
+use std::io;
+use std::time::Duration;
 
 use super::instance::{Inner, Instance};
 use super::value::Value;
-use super::{group::Handle, trampolines, trap, type_ids};
+use super::{group::Handle, interrupt, trampolines, trap, type_ids};
 use crate::compile::abi::{Location, Signature, VmFuncRef, VmFunction};
 use crate::compile::trampoline::RegisterFile;
-use crate::error::{ArgumentError, Error};
+use crate::error::{ArgumentError, Error, Trap};
 use crate::module::{FuncType, ValType};
 
 use std::ptr::NonNull;
@@ -116,6 +118,31 @@ impl Func {
         Ok(values)
     }
 
+    /// Calls the function, and ends it with [`TrapCode::Interrupted`](crate::TrapCode::Interrupted) if
+    /// it has not returned when so much time has passed. The engine's own deadline does not hold then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Func::call`]; also if the system has no thread to watch the deadline, which is then
+    /// the trap's [`host_error`](crate::Trap::host_error).
+    ///
+    /// # Panics
+    ///
+    /// As for [`Func::call`].
+    pub fn call_with_deadline(
+        &self,
+        deadline: Duration,
+        arguments: &[Value],
+    ) -> Result<Vec<Value>, Error> {
+        // SAFETY: the context is that of a function which the instance keeps alive.
+        let called = unsafe {
+            interrupt::call_with_deadline(self.function.vmctx, nanoseconds(deadline), || {
+                self.call(arguments)
+            })
+        };
+        called.unwrap_or_else(|error| Err(Error::Trap(unwatched(error))))
+    }
+
     fn check(&self, arguments: &[Value]) -> Result<(), ArgumentError> {
         let params = self.ty.params();
         if arguments.len() != params.len() {
@@ -143,6 +170,17 @@ impl fmt::Debug for Func {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Func({})", self.ty)
     }
+}
+
+/// In nanoseconds, or the longest time that can be expressed so, which is centuries.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Why a call with a deadline was not made.
+#[cold]
+pub(super) fn unwatched(error: io::Error) -> Trap {
+    Trap::from_host(Box::new(error), Vec::new(), false)
 }
 
 fn misfit(message: String) -> ArgumentError {
@@ -216,6 +254,10 @@ pub(super) unsafe fn call_raw(
     let _alive = instance;
     // SAFETY: the caller vouches for function and arguments; the file, the stack words and the
     // return area live until the call is over; the context is on its thread, which it cannot leave.
-    let status = unsafe { trampolines::indirect()(file, function.vmctx, function.code) };
-    status == 0
+    let status = unsafe {
+        interrupt::call_with_default(function.vmctx, || {
+            trampolines::indirect()(file, function.vmctx, function.code)
+        })
+    };
+    status == Some(0)
 }

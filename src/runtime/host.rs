@@ -122,14 +122,20 @@ unsafe fn guard<R>(
         Handle::uncounted(NonNull::new_unchecked(inner))
     };
     let instance = ManuallyDrop::new(Instance(instance));
-    let failure = match catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance })))
-    {
-        Ok(Ok(result)) => return Some(result),
+    let done = catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance })));
+    // SAFETY: as above.
+    let thread = unsafe { trap::thread_of(&raw const (*context).vm) };
+    let failure = match done {
+        Ok(Ok(result)) => {
+            if !(thread.is_told_to_stop() && thread.sees_stop()) {
+                return Some(result);
+            }
+            Failure::Interrupted
+        }
         Ok(Err(error)) => Failure::Error(error),
         Err(payload) => Failure::Panic(payload),
     };
-    // SAFETY: as above.
-    unsafe { trap::thread_of(&raw const (*context).vm) }.failure.set(Some(failure));
+    thread.failure.set(Some(failure));
     None
 }
 

@@ -11,11 +11,13 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 use super::builtins::BUILTINS;
+use super::engine::Interruption;
 use super::externs::{Extern, Global, Memory, Table};
 use super::func::Func;
 use super::group::{Group, Handle};
 use super::host::HostFunc;
 use super::imports::{Definition, Imports};
+use super::interrupt::{InterruptHandle, RequestCell};
 use super::memory::LinearMemory;
 use super::module::Module;
 use super::places::{MemoryOf, TableOf};
@@ -43,6 +45,8 @@ pub(super) struct Inner {
     pub group: Cell<Option<NonNull<Group>>>,
     pub module: Module,
     pub thread: Rc<Thread>,
+    /// What signal handlers look at to see whether calls into the instance are to end.
+    pub request: RequestCell,
     context: Context,
     /// The memories and tables that the module defines.
     memories: Box<[RefCell<LinearMemory>]>,
@@ -111,6 +115,9 @@ impl Instance {
     /// may already refer to functions of the one that failed, which therefore lives as long as they.
     pub fn new(module: &Module, imports: &Imports) -> Result<Instance, LinkError> {
         signals::install().map_err(LinkError::Resources)?;
+        if module.engine().interruption() == Interruption::Signal {
+            signals::install_poke().map_err(LinkError::Resources)?;
+        }
         let thread = Thread::current().map_err(LinkError::Resources)?;
         let definitions = imports.resolve(&module.0.info)?;
         let instance = Instance(Handle::new(Inner::new(module, thread, &definitions)?));
@@ -200,6 +207,38 @@ impl Instance {
     /// There is no such export, or it is not a function.
     pub fn dyn_func(&self, name: &str) -> Result<Func, ExportError> {
         Ok(self.function(self.find(name, ExportKind::Function)?.index))
+    }
+
+    /// What ends the calls into this instance from any other thread, and from functions of the host.
+    ///
+    /// The guest ends with [`TrapCode::Interrupted`] and the instance stays usable; memory, tables and
+    /// globals are as the guest left them. Compiled code does nothing for this by default: see
+    /// [`Interruption`](crate::Interruption). Functions of the host are not interrupted, but system
+    /// calls that block in them may return early with `EINTR`, as with any signal.
+    ///
+    /// ```
+    /// use wasm_mini::{Imports, Instance, Module, TrapCode};
+    ///
+    /// let module = Module::new(r#"(module (func (export "forever") (loop (br 0))))"#)?;
+    /// let instance = Instance::new(&module, &Imports::none())?;
+    /// let forever = instance.func::<fn()>("forever")?;
+    /// let handle = instance.interrupt_handle();
+    /// handle.interrupt(); // Nothing is running: nothing happens.
+    /// let (done, is_done) = std::sync::mpsc::channel::<()>();
+    /// let other = std::thread::spawn(move || {
+    ///     // The call may not have begun when it is interrupted for the first time.
+    ///     while is_done.recv_timeout(std::time::Duration::from_millis(1)).is_err() {
+    ///         handle.interrupt();
+    ///     }
+    /// });
+    /// assert_eq!(forever().unwrap_err().code(), TrapCode::Interrupted);
+    /// done.send(()).unwrap();
+    /// # other.join().unwrap();
+    /// # Ok::<(), wasm_mini::Error>(())
+    /// ```
+    #[must_use]
+    pub fn interrupt_handle(&self) -> InterruptHandle {
+        self.0.request.handle(&self.0.thread, self.0.module.engine().interruption())
     }
 
     /// An exported memory.
@@ -330,6 +369,7 @@ impl Inner {
         }
         Ok(Box::new(Inner {
             group: Cell::new(None),
+            request: RequestCell::default(),
             context: Context::new(module.0.layout.size),
             memories: memories.collect::<Result<_, _>>()?,
             tables: tables.collect::<Result<_, _>>()?,

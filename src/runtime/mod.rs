@@ -13,6 +13,7 @@ mod group;
 mod host;
 mod imports;
 mod instance;
+mod interrupt;
 #[cfg(feature = "cranelift")]
 mod jit;
 mod memory;
@@ -28,6 +29,7 @@ mod trap;
 mod type_ids;
 mod typed;
 mod value;
+mod watcher;
 
 pub use engine::{Engine, EngineBuilder, Interruption};
 pub use externs::{AccessError, Extern, Global, Memory, Table};
@@ -35,6 +37,7 @@ pub use func::Func;
 pub use host::{Caller, HostFunc, IntoHostFunc, IntoHostResult, WithCaller};
 pub use imports::Imports;
 pub use instance::Instance;
+pub use interrupt::InterruptHandle;
 pub use module::{ExportedFunction, Module, Timings, validate};
 pub use typed::{TypedFunc, WasmFn, WasmResults, WasmTy};
 pub use value::{ExternRef, Value};
