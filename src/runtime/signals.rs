@@ -120,6 +120,8 @@ unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
     // SAFETY: these are the registers of the calling thread.
     let Some(guest) = (unsafe { Guest::at(context) }) else { return false };
     let code = match (guest.map.trap_at(guest.offset), fault) {
+        // A builtin has failed, not by what its operator can fail by.
+        (Some(_), _) if guest.thread.interrupted.take() => TrapCode::Interrupted,
         (Some(site), _) => site.code,
         // A frame that reached past the end of the stack before its check, or without one.
         (None, Some(address)) if guest.thread.is_past_stack_limit(address) => {
