@@ -66,9 +66,9 @@ pub use error::{
 pub use module::{FuncType, GlobalType, Limits, MemoryType, TableType, ValType};
 pub use runtime::{
     AccessError, BatchFunc, Caller, Engine, EngineBuilder, ExportedFunction, Extern, ExternRef,
-    Fuel, Func, Global, Growth, Imports, Instance, Interruption, IntoHostFunc, IntoHostResult,
-    Memory, MemoryCells, Module, Resource, Table, Timings, TypedFunc, Value, WasmFn, WasmResults,
-    WasmTy, validate,
+    Fuel, Func, Global, Growth, Imports, Instance, InterruptHandle, Interruption, IntoHostFunc,
+    IntoHostResult, Memory, MemoryCells, Module, Resource, Table, Timings, TypedFunc, Value,
+    WasmFn, WasmResults, WasmTy, validate,
 };
 #[doc(hidden)]
 pub use runtime::{HostFunc, WithCaller};

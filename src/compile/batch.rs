@@ -7,7 +7,10 @@
 
 use std::mem::offset_of;
 
-use super::abi::{FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, Slot, Slots, VMCTX};
+use super::abi::{
+    BUILTINS, Builtin, FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, RAISE_TRAP, STOP,
+    Slot, Slots, THREAD, VERDICT, VMCTX,
+};
 use super::trampoline::{enter, leave, pop_frame_and_return, push_frame};
 use crate::asm::{Alu, Assembler, Cond, FloatSize, Gpr, Mem, Scale, Size};
 use crate::module::ValType;
@@ -77,7 +80,19 @@ pub(crate) fn emit(params: &[ValType], result: Option<ValType>) -> Vec<u8> {
     asm.alu_ri(Alu::Add, Size::S64, ROW, 1);
     asm.mov_mr(Size::S64, field(offset_of!(BatchFile, row)), ROW);
     asm.alu_rr(Alu::Cmp, Size::S64, ROW, ROWS);
-    asm.jcc(Cond::B, next);
+    let done = asm.new_label();
+    asm.jcc(Cond::Ae, done);
+    // A plain function is over before a signal finds it, so that the loop looks by itself.
+    asm.mov_rm(Size::S64, COLUMN, Mem::base(VMCTX, THREAD));
+    asm.alu_mi(Alu::Cmp, Size::S32, Mem::base(COLUMN, STOP), 0);
+    asm.jcc(Cond::E, next);
+    asm.mov_rm(Size::S64, COLUMN, Mem::base(VMCTX, BUILTINS));
+    asm.call_m(Mem::base(COLUMN, Builtin::Poll.offset()));
+    asm.mov_rm(Size::S64, COLUMN, Mem::base(VMCTX, THREAD));
+    asm.alu_mi(Alu::Cmp, Size::S32, Mem::base(COLUMN, VERDICT), 0);
+    asm.jcc(Cond::E, next);
+    asm.call_m(Mem::base(VMCTX, RAISE_TRAP));
+    asm.bind(done);
 
     leave(&mut asm);
     asm.zero(Gpr::Rax);

@@ -9,14 +9,16 @@
 //! return address of the host
 //! rbp                                  rbp points here
 //! rbx r12 r13 r14 r15                  a trap skips the epilogues that would restore them
-//! the entry before this one, or 0      ThreadState::entry_sp points here
+//! the context
+//! the entry's number
+//! the entry before this one, or 0      ThreadState::entry_sp points here: an EntryRecord
 //! ```
 
 use std::mem::offset_of;
 
 use super::abi::{
-    ENTRY_SP, FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, RAISE_TRAP_LEN, RECORD_TRAP,
-    SHIM, THREAD, VMCTX,
+    CALLS, ENTRY_SP, FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, RAISE_TRAP_LEN,
+    RECORD_TRAP, SHIM, THREAD, VMCTX,
 };
 use crate::asm::{Alu, Assembler, Cond, Gpr, Label, Mem, Scale, Size};
 
@@ -137,12 +139,18 @@ fn leave_frame_and_return(asm: &mut Assembler) {
     asm.ret();
 }
 
-/// Notes this entry as the thread's innermost. Clobbers rax; needs [`VMCTX`]. The caller emits what
-/// this returns behind its own return.
+/// Pushes the [`EntryRecord`](super::abi::EntryRecord) and notes it as the thread's innermost. Clobbers
+/// rax and r10; needs [`VMCTX`]. The caller emits what this returns behind its own return.
 pub(super) fn enter(asm: &mut Assembler) -> Nested {
     let (nested, entered) = (asm.new_label(), asm.new_label());
     let entry_sp = Mem::base(Gpr::Rax, ENTRY_SP);
     asm.mov_rm(Size::S64, Gpr::Rax, Mem::base(VMCTX, THREAD));
+    let calls = Mem::base(Gpr::Rax, CALLS);
+    asm.mov_rm(Size::S64, Gpr::R10, calls);
+    asm.alu_ri(Alu::Add, Size::S64, Gpr::R10, 1);
+    asm.mov_mr(Size::S64, calls, Gpr::R10);
+    asm.push_r(VMCTX);
+    asm.push_r(Gpr::R10);
     // The branch, instead of pushing whatever is there, keeps a chain of loads and stores through
     // this word from linking each call to the one before.
     asm.alu_mi(Alu::Cmp, Size::S64, entry_sp, 0);
@@ -170,7 +178,14 @@ impl Nested {
 /// Makes the entry before this one the innermost again. Clobbers r11; needs [`VMCTX`].
 pub(super) fn leave(asm: &mut Assembler) {
     asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
+    pop_record(asm);
+}
+
+/// Takes the innermost entry's record off the stack, with the thread's state in r11. From the first
+/// instruction on the entry before it is the innermost, for a signal handler too.
+fn pop_record(asm: &mut Assembler) {
     asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
+    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, 16);
 }
 
 /// The entry for functions whose parameters all travel in registers, with at most one result.
@@ -373,7 +388,7 @@ fn raise_trap(asm: &mut Assembler) -> (u32, Failed, u32) {
     asm.bind(landing);
     asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
     asm.mov_rm(Size::S64, Gpr::Rsp, Mem::base(Gpr::R11, ENTRY_SP));
-    asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
+    pop_record(asm);
     // The status, wherever the entry's caller looks for it.
     asm.mov_ri(Size::S32, Gpr::Rax, 1);
     asm.mov_ri(Size::S32, Gpr::Rdx, 1);

@@ -8,8 +8,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::code::{CodeMemory, CodeRegion};
+use super::func::{nanoseconds, unwatched};
+use super::interrupt;
 use super::typed::{TypedFunc, WasmFn, WasmResults, WasmTy, each_arity, is_direct};
 use crate::compile::abi::VmContext;
 use crate::compile::batch::{self, BatchFile, MAX_COLUMNS};
@@ -120,7 +123,11 @@ impl<F: WasmFn> BatchFunc<F> {
         let function = self.func.function;
         // SAFETY: the caller vouches for loop and columns; the function is of the loop's signature,
         // and its instance, which `self` keeps alive, owns the context and is on its thread.
-        if unsafe { run(&mut file, function.vmctx, function.code) } == 0 {
+        let status = unsafe {
+            let call = || run(&mut file, function.vmctx, function.code);
+            interrupt::call_with_default(function.vmctx, call)
+        };
+        if status == Some(0) {
             return Ok(());
         }
         Err(BatchError::Trap { row: file.row, trap: self.func.take_trap() })
@@ -130,6 +137,35 @@ impl<F: WasmFn> BatchFunc<F> {
 macro_rules! batch_func {
     ($($param:ident)*) => {
         impl<$($param: WasmTy,)* R: WasmResults> BatchFunc<fn($($param),*) -> R> {
+            /// Calls the function for each row, and ends with
+            /// [`TrapCode::Interrupted`](crate::TrapCode::Interrupted) at the row that it has come to
+            /// if not all are done when so much time has passed. The engine's own deadline, which
+            /// otherwise holds for the call as a whole, does not hold then.
+            ///
+            /// # Errors
+            ///
+            /// As for `call`; also if the system has no thread to watch the deadline, which is then
+            /// the trap's [`host_error`](crate::Trap::host_error).
+            ///
+            /// # Panics
+            ///
+            /// As for `call`.
+            pub fn call_with_deadline(
+                &self,
+                deadline: Duration,
+                columns: ($(&[$param],)*),
+                results: &mut [R],
+            ) -> Result<(), BatchError> {
+                // SAFETY: the context is that of a function which the instance keeps alive.
+                let called = unsafe {
+                    let vmctx = self.func.function.vmctx;
+                    interrupt::call_with_deadline(vmctx, nanoseconds(deadline), || {
+                        self.call(columns, results)
+                    })
+                };
+                called.unwrap_or_else(|error| Err(BatchError::Trap { row: 0, trap: unwatched(error) }))
+            }
+
             /// Calls the function for each row: `results[i] = f(columns.0[i], columns.1[i], …)`, in
             /// order.
             ///

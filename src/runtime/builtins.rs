@@ -1,12 +1,13 @@
 //! What compiled code calls back for: growing, filling, copying and initialising memories and
 //! tables. See [`Builtin`] for the arguments.
 
-use std::sync::atomic::Ordering;
+use std::ops::Range;
 
 use super::growth::Refusal;
 use super::instance::Inner;
+use super::polls;
 use super::thread::Failure;
-use super::{polls, trap};
+use super::trap::{self, thread_of};
 use crate::compile::abi::{Builtin, RAISE_TRAP, VmContext, VmMemory};
 
 /// The addresses that [`VmContext::builtins`] points to.
@@ -50,6 +51,42 @@ mod fn_address {
 unsafe fn instance<'i>(vmctx: *mut VmContext) -> &'i Inner {
     // SAFETY: the runtime set the field when it made the context, and the instance owns the context.
     unsafe { &*(*vmctx).instance.cast::<Inner>() }
+}
+
+/// How many bytes are moved at a time: some tenths of a millisecond where each page is new.
+const PIECE: u64 = 1 << 20;
+/// How many elements of a table are moved at a time.
+const ELEMENTS: u32 = 1 << 14;
+
+/// Does something piece by piece, from `0..len`, the last piece first if `backwards`. `None` if the guest
+/// is to end before it is done: the failure that the guest sees is then told as what it is.
+///
+/// # Safety
+///
+/// `vmctx` is the context of a live instance.
+unsafe fn in_pieces(
+    vmctx: *mut VmContext,
+    len: u64,
+    piece: u64,
+    backwards: bool,
+    mut work: impl FnMut(Range<u64>) -> Option<()>,
+) -> Option<()> {
+    let mut done = 0;
+    loop {
+        let next = (len - done).min(piece);
+        let start = if backwards { len - done - next } else { done };
+        work(start..start + next)?;
+        done += next;
+        if done == len {
+            return Some(());
+        }
+        // SAFETY: the caller vouches for the context.
+        let thread = unsafe { thread_of(vmctx) };
+        if thread.is_told_to_stop() && thread.sees_stop() {
+            thread.interrupted.set(true);
+            return None;
+        }
+    }
 }
 
 /// Success or failure, as compiled code tests it.
@@ -117,22 +154,28 @@ unsafe extern "sysv64" fn grow_memory(vmctx: *mut VmContext, memory: u64, pages:
 }
 
 unsafe extern "sysv64" fn memory_fill(
-    _: *mut VmContext,
+    vmctx: *mut VmContext,
     memory: *const VmMemory,
     to: u64,
     value: u64,
     len: u64,
 ) -> u64 {
     // SAFETY: see above; compiled code passes the place of a memory that its instance reaches.
-    status(unsafe { range(memory, to, len) }.map(|start| {
+    status(unsafe { range(memory, to, len) }.and_then(|start| {
         // SAFETY: the range was just seen to lie in the memory; guests and hosts only reach it
         // through raw pointers and cells.
-        unsafe { start.write_bytes(value as u8, len as usize) };
+        let fill = |at: Range<u64>| unsafe {
+            let len = (at.end - at.start) as usize;
+            start.add(at.start as usize).write_bytes(value as u8, len);
+            Some(())
+        };
+        // SAFETY: see above.
+        unsafe { in_pieces(vmctx, len, PIECE, false, fill) }
     }))
 }
 
 unsafe extern "sysv64" fn memory_copy(
-    _: *mut VmContext,
+    vmctx: *mut VmContext,
     to_memory: *const VmMemory,
     from_memory: *const VmMemory,
     to: u64,
@@ -141,9 +184,16 @@ unsafe extern "sysv64" fn memory_copy(
 ) -> u64 {
     // SAFETY: as for `memory_fill`.
     let (to, from) = unsafe { (range(to_memory, to, len), range(from_memory, from, len)) };
-    status(to.zip(from).map(|(to, from)| {
+    status(to.zip(from).and_then(|(to, from)| {
         // SAFETY: both ranges were just seen to lie in their memories; they may overlap.
-        unsafe { to.copy_from(from, len as usize) };
+        let copy = |at: Range<u64>| unsafe {
+            let (start, len) = (at.start as usize, (at.end - at.start) as usize);
+            to.add(start).copy_from(from.add(start), len);
+            Some(())
+        };
+        // No piece overwrites what a later one reads.
+        // SAFETY: see above.
+        unsafe { in_pieces(vmctx, len, PIECE, to.cast_const() > from.cast_const(), copy) }
     }))
 }
 
@@ -170,7 +220,15 @@ unsafe extern "sysv64" fn memory_init(
 ) -> u64 {
     // SAFETY: see above.
     let instance = unsafe { instance(vmctx) };
-    status(instance.init_memory(memory as u32, segment as usize, to, from, len))
+    let (memory, segment) = (memory as u32, segment as usize);
+    // Everything fits, or nothing is copied.
+    let fits = instance.init_memory(memory, segment, to + len, from + len, 0);
+    let copy = |at: Range<u64>| {
+        let len = at.end - at.start;
+        instance.init_memory(memory, segment, to + at.start, from + at.start, len)
+    };
+    // SAFETY: see above.
+    status(fits.and_then(|()| unsafe { in_pieces(vmctx, len, PIECE, false, copy) }))
 }
 
 unsafe extern "sysv64" fn data_drop(vmctx: *mut VmContext, segment: u64) -> u64 {
@@ -203,9 +261,13 @@ unsafe extern "sysv64" fn table_fill(
     if start.checked_add(count).is_none_or(|end| end > table.len()) {
         return status(None);
     }
-    let references = (0..count).map(|_| reference);
-    // SAFETY: as for `grow_table`.
-    status(unsafe { table.write(start, references) })
+    let fill = |at: Range<u64>| {
+        let references = (at.start as u32..at.end as u32).map(|_| reference);
+        // SAFETY: as for `table_grow`.
+        unsafe { table.write(start + at.start as u32, references) }
+    };
+    // SAFETY: see above.
+    status(unsafe { in_pieces(vmctx, count.into(), ELEMENTS.into(), false, fill) })
 }
 
 unsafe extern "sysv64" fn table_copy(
@@ -218,12 +280,22 @@ unsafe extern "sysv64" fn table_copy(
 ) -> u64 {
     // SAFETY: as for `grow_table`.
     let instance = unsafe { instance(vmctx) };
-    let references = instance.table(from_table as u32).read(from as u32, len as u32);
-    status(references.and_then(|references| {
-        let to_table = instance.table(to_table as u32);
-        // SAFETY: as for `grow_table`.
-        unsafe { to_table.write(to as u32, references.into_iter()) }
-    }))
+    let (to_table, from_table) =
+        (instance.table(to_table as u32), instance.table(from_table as u32));
+    let (to, from, len) = (to as u32, from as u32, len as u32);
+    let inside = |start: u32, size: u32| start.checked_add(len).is_some_and(|end| end <= size);
+    if !inside(to, to_table.len()) || !inside(from, from_table.len()) {
+        return status(None);
+    }
+    let copy = |at: Range<u64>| {
+        let (start, len) = (at.start as u32, (at.end - at.start) as u32);
+        let references = from_table.read(from + start, len)?;
+        // SAFETY: as for `table_grow`.
+        unsafe { to_table.write(to + start, references.into_iter()) }
+    };
+    // No piece overwrites what a later one reads.
+    // SAFETY: see above.
+    status(unsafe { in_pieces(vmctx, len.into(), ELEMENTS.into(), to > from, copy) })
 }
 
 unsafe extern "sysv64" fn table_init(
@@ -237,7 +309,18 @@ unsafe extern "sysv64" fn table_init(
     // SAFETY: see above.
     let instance = unsafe { instance(vmctx) };
     let (to, from, len) = (to as u32, from as u32, len as u32);
-    status(instance.init_table(table as u32, segment as usize, to, from, len))
+    let (table, segment) = (table as u32, segment as usize);
+    // Everything fits, or nothing is copied.
+    let ends = to.checked_add(len).zip(from.checked_add(len));
+    let fits = ends.and_then(|(to, from)| instance.init_table(table, segment, to, from, 0));
+    let copy = |at: Range<u64>| {
+        let (start, len) = (at.start as u32, (at.end - at.start) as u32);
+        instance.init_table(table, segment, to + start, from + start, len)
+    };
+    // SAFETY: see above.
+    status(
+        fits.and_then(|()| unsafe { in_pieces(vmctx, len.into(), ELEMENTS.into(), false, copy) }),
+    )
 }
 
 unsafe extern "sysv64" fn elem_drop(vmctx: *mut VmContext, segment: u64) -> u64 {
@@ -248,7 +331,6 @@ unsafe extern "sysv64" fn elem_drop(vmctx: *mut VmContext, segment: u64) -> u64 
 
 /// Whether the guest of this context is to end.
 pub(super) unsafe extern "sysv64" fn poll(vmctx: *mut VmContext) -> u64 {
-    // SAFETY: see above; the thread's state outlives its instances.
-    unsafe { (*(*vmctx).thread).stop.store(0, Ordering::SeqCst) };
-    0
+    // SAFETY: see above.
+    u64::from(unsafe { thread_of(vmctx) }.sees_stop())
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::code::{CodeRegion, Draft};
+use super::func::nanoseconds;
 use super::growth::Accounts;
 use super::pool::Pool;
 use super::trampolines;
@@ -321,9 +322,7 @@ impl EngineBuilder {
         Ok(Engine(Arc::new(Inner {
             timings,
             interruption,
-            deadline: self
-                .deadline
-                .map_or(0, |deadline| deadline.as_nanos().clamp(1, u64::MAX.into()) as u64),
+            deadline: self.deadline.map_or(0, |deadline| nanoseconds(deadline).max(1)),
             limits,
             compile_threads,
             fuel,

@@ -1,12 +1,14 @@
 //! Functions whose signature is known only at run time, and calls of them.
 
 use std::fmt;
+use std::io;
+use std::time::Duration;
 
 use super::instance::{Inner, Instance};
 use super::registers::{FileCall, InMemory};
 use super::typed::Returned;
 use super::value::Value;
-use super::{group::Handle, trampolines, trap, type_ids};
+use super::{group::Handle, interrupt, trampolines, trap, type_ids};
 use crate::compile::abi::{Slot, Slots, VmContext, VmFuncRef, VmFunction};
 use crate::compile::trampoline::{MAX_DIRECT_FLOATS, MAX_DIRECT_INTS, ResultClass};
 use crate::error::{ArgumentError, Error, Trap};
@@ -142,6 +144,30 @@ impl Func {
         })
     }
 
+    /// Calls the function, and ends it with [`TrapCode::Interrupted`](crate::TrapCode::Interrupted) if
+    /// it has not returned when so much time has passed. The engine's own deadline does not hold then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Func::call`]; also if the system has no thread to watch the deadline, which is then
+    /// the trap's [`host_error`](crate::Trap::host_error).
+    ///
+    /// # Panics
+    ///
+    /// As for [`Func::call`].
+    pub fn call_with_deadline(
+        &self,
+        deadline: Duration,
+        arguments: &[Value],
+    ) -> Result<Vec<Value>, Error> {
+        // SAFETY: the context is that of a function which the instance keeps alive.
+        let called = unsafe {
+            let vmctx = self.function().vmctx;
+            interrupt::call_with_deadline(vmctx, nanoseconds(deadline), || self.call(arguments))
+        };
+        called.unwrap_or_else(|error| Err(Error::Trap(unwatched(error))))
+    }
+
     /// Calls the function, with room for so many results, and passes them on in their order.
     #[inline]
     fn run(
@@ -182,7 +208,11 @@ impl Func {
         }
         // SAFETY: the arguments have just been seen to fit the signature, and to travel in registers
         // as the one result does; references among them are to functions of the instance's group.
-        let raw = unsafe { call_direct(self.function(), &ints, &floats, class) };
+        let raw = unsafe {
+            let function = self.function();
+            let call = || call_direct(function, &ints, &floats, class);
+            interrupt::call_with_default(function.vmctx, call).flatten()
+        };
         let Some(raw) = raw else { return Err(Error::Trap(self.take_trap())) };
         if let [ty] = returned {
             // SAFETY: references that come out of a guest are to functions of its group.
@@ -318,4 +348,15 @@ impl fmt::Debug for Func {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Func({})", self.ty)
     }
+}
+
+/// In nanoseconds, or the longest time that can be expressed so, which is centuries.
+pub(super) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Why a call with a deadline was not made.
+#[cold]
+pub(super) fn unwatched(error: io::Error) -> Trap {
+    Trap::from_host(Box::new(error), Vec::new(), false)
 }

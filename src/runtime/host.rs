@@ -130,18 +130,23 @@ unsafe fn guard<R>(
     let instance = ManuallyDrop::new(Instance(instance));
     let mark = 0u8;
     // SAFETY: as above.
-    let limit = unsafe { (*context).vm.stack_limit };
+    let (thread, limit) =
+        unsafe { (trap::thread_of(&raw const (*context).vm), (*context).vm.stack_limit) };
     let failure = if (&raw const mark as usize) < limit.saturating_sub(CALL_MARGIN) {
         Failure::StackOverflow
     } else {
         match catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance }))) {
-            Ok(Ok(result)) => return Some(result),
+            Ok(Ok(result)) => {
+                if !(thread.is_told_to_stop() && thread.sees_stop()) {
+                    return Some(result);
+                }
+                Failure::Interrupted
+            }
             Ok(Err(error)) => Failure::Error(error),
             Err(payload) => Failure::Panic(payload),
         }
     };
-    // SAFETY: as above.
-    unsafe { trap::thread_of(&raw const (*context).vm) }.failure.set(Some(failure));
+    thread.failure.set(Some(failure));
     None
 }
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use super::batch::BatchFunc;
 use super::builtins::BUILTINS;
+use super::engine::Interruption;
 use super::externs::{Extern, Global, Memory, Table};
 use super::fuel::Fuel;
 use super::func::Func;
@@ -18,6 +19,7 @@ use super::group::{Handle, Membership};
 use super::growth::{Growth, Limiter, Refusal, Resource};
 use super::host::HostFunc;
 use super::imports::{Definition, Imports};
+use super::interrupt::{InterruptHandle, RequestCell};
 use super::memory::LinearMemory;
 use super::module::Module;
 use super::places::{MemoryOf, TableOf};
@@ -46,6 +48,8 @@ pub(super) struct Inner {
     pub membership: Membership,
     pub module: Module,
     pub thread: Rc<Thread>,
+    /// What signal handlers look at to see whether calls into the instance are to end.
+    pub request: RequestCell,
     context: Context,
     pub limiter: Option<Limiter>,
     /// How many views of its memories there are.
@@ -166,6 +170,9 @@ impl Instance {
         limiter: Option<Limiter>,
     ) -> Result<Instance, LinkError> {
         signals::install().map_err(LinkError::Resources)?;
+        if module.engine().interruption() == Interruption::Signal {
+            signals::install_poke().map_err(LinkError::Resources)?;
+        }
         let thread = Thread::current().map_err(LinkError::Resources)?;
         let definitions = imports.resolve(&module.0.info)?;
         let instance = Instance(Inner::allocate(module, thread, &definitions, limiter)?);
@@ -267,6 +274,38 @@ impl Instance {
     /// There is no such export, or it is not a function.
     pub fn dyn_func(&self, name: &str) -> Result<Func, ExportError> {
         Ok(self.function(self.find(name, ExportKind::Function)?.index))
+    }
+
+    /// What ends the calls into this instance from any other thread, and from functions of the host.
+    ///
+    /// The guest ends with [`TrapCode::Interrupted`] and the instance stays usable; memory, tables and
+    /// globals are as the guest left them. Compiled code does nothing for this by default: see
+    /// [`Interruption`](crate::Interruption). Functions of the host are not interrupted, but system
+    /// calls that block in them may return early with `EINTR`, as with any signal.
+    ///
+    /// ```
+    /// use wasm_mini::{Imports, Instance, Module, TrapCode};
+    ///
+    /// let module = Module::new(r#"(module (func (export "forever") (loop (br 0))))"#)?;
+    /// let instance = Instance::new(&module, &Imports::none())?;
+    /// let forever = instance.func::<fn()>("forever")?;
+    /// let handle = instance.interrupt_handle();
+    /// handle.interrupt(); // Nothing is running: nothing happens.
+    /// let (done, is_done) = std::sync::mpsc::channel::<()>();
+    /// let other = std::thread::spawn(move || {
+    ///     // The call may not have begun when it is interrupted for the first time.
+    ///     while is_done.recv_timeout(std::time::Duration::from_millis(1)).is_err() {
+    ///         handle.interrupt();
+    ///     }
+    /// });
+    /// assert_eq!(forever().unwrap_err().code(), TrapCode::Interrupted);
+    /// done.send(()).unwrap();
+    /// # other.join().unwrap();
+    /// # Ok::<(), wasm_mini::Error>(())
+    /// ```
+    #[must_use]
+    pub fn interrupt_handle(&self) -> InterruptHandle {
+        self.0.request.handle(&self.0.thread, self.0.module.engine().interruption())
     }
 
     /// An exported memory.
@@ -408,6 +447,7 @@ impl Inner {
         unsafe {
             inner.write(Inner {
                 membership: Membership::alone(),
+                request: RequestCell::default(),
                 context,
                 limiter,
                 views: Cell::new(0),

@@ -17,6 +17,7 @@ mod growth;
 mod host;
 mod imports;
 mod instance;
+mod interrupt;
 #[cfg(feature = "cranelift")]
 mod jit;
 mod memory;
@@ -35,6 +36,7 @@ mod trap;
 mod type_ids;
 mod typed;
 mod value;
+mod watcher;
 
 pub use batch::BatchFunc;
 pub use engine::{Engine, EngineBuilder, Interruption};
@@ -45,6 +47,7 @@ pub use growth::{Growth, Resource};
 pub use host::{Caller, HostFunc, IntoHostFunc, IntoHostResult, WithCaller};
 pub use imports::Imports;
 pub use instance::Instance;
+pub use interrupt::InterruptHandle;
 pub use module::{ExportedFunction, Module, Timings, validate};
 pub use typed::{TypedFunc, WasmFn, WasmResults, WasmTy};
 pub use value::{ExternRef, Value};

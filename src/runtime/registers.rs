@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use super::trampolines;
+use super::{interrupt, trampolines};
 use crate::compile::abi::{Slot, Slots, VmFunction};
 use crate::compile::trampoline::RegisterFile;
 use crate::module::ValType;
@@ -90,7 +90,12 @@ impl<'w> FileCall<'w> {
     pub unsafe fn enter(&mut self, function: VmFunction) -> bool {
         // SAFETY: the caller vouches for function and arguments; the file, the stack words and the
         // return area, which are borrowed, live until the call is over.
-        unsafe { trampolines::indirect()(&mut self.file, function.vmctx, function.code) == 0 }
+        let status = unsafe {
+            interrupt::call_with_default(function.vmctx, || {
+                trampolines::indirect()(&mut self.file, function.vmctx, function.code)
+            })
+        };
+        status == Some(0)
     }
 
     /// What returns the results' bits, one after the other, given their types.

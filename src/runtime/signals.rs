@@ -6,6 +6,10 @@
 //! Everything else is passed to the handler that was there before, so that other libraries and the
 //! debugger keep their signals.
 //!
+//! SIGURG is what the watcher sends to a thread whose guest is to end. It stops the guest at any
+//! instruction, so that nothing may be assumed of a frame but that the stack is mapped from rsp to the
+//! entry. What a guest does in several instructions may be left half done: see `table_set` of the tiers.
+//!
 //! Everything here that runs in a handler is async-signal-safe: it takes no lock, allocates nothing
 //! and calls nothing that might.
 
@@ -13,6 +17,7 @@ use std::io;
 use std::mem::{self, MaybeUninit};
 use std::ptr;
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering::SeqCst;
 
 use super::code_map::CodeMap;
 use super::regions;
@@ -78,7 +83,7 @@ pub(super) fn unblock() -> io::Result<()> {
     // SAFETY: `sigemptyset` initialises the set, which the other calls then read.
     let error = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        for signal in SIGNALS {
+        for signal in SIGNALS.into_iter().chain([libc::SIGURG]) {
             libc::sigaddset(set.as_mut_ptr(), signal);
         }
         libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut())
@@ -112,40 +117,153 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
 ///
 /// `context` is that of a fault on the calling thread.
 unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
-    let registers = &mut context.uc_mcontext.gregs;
-    let register = |index: libc::c_int| registers[index as usize] as usize;
-    let pc = register(libc::REG_RIP);
-    if !regions::contain(pc) {
-        return false;
-    }
-    // Most code in these regions runs with the context of a live instance in r15. Functions that need
-    // none are also called straight from the host, and then r15 may hold anything.
-    let vmctx = register(libc::REG_R15) as *const VmContext;
-    let Some(thread) = Thread::here() else { return false };
-    if !thread.has_context(vmctx) {
-        return false;
-    }
-    // SAFETY: the context is one of a live instance, which keeps the module's code map alive.
-    let Some(map) = (unsafe { (*vmctx).module.cast::<CodeMap>().as_ref() }) else { return false };
-    let Some(offset) = map.offset_of(pc) else { return false };
-    // Such a function faults only where the stack ends, and for a guest there is always some left:
-    // this is the host's own overflow.
-    if map.plain_at(offset).is_ok() {
-        return false;
-    }
-    let code = match (map.trap_at(offset), fault) {
+    // SAFETY: these are the registers of the calling thread.
+    let Some(guest) = (unsafe { Guest::at(context) }) else { return false };
+    let code = match (guest.map.trap_at(guest.offset), fault) {
+        // A builtin has failed, not by what its operator can fail by.
+        (Some(_), _) if guest.thread.interrupted.take() => TrapCode::Interrupted,
         (Some(site), _) => site.code,
         // A frame that reached past the end of the stack before its check, or without one.
-        (None, Some(address)) if thread.is_past_stack_limit(address) => TrapCode::StackOverflow,
-        (None, _) if map.is_foreign(offset) => TrapCode::MachineFault,
+        (None, Some(address)) if guest.thread.is_past_stack_limit(address) => {
+            TrapCode::StackOverflow
+        }
+        (None, _) if guest.map.is_foreign(guest.offset) => TrapCode::MachineFault,
         (None, _) => return false,
     };
-    let frameless = map.function_at(offset).is_some_and(|function| function.frameless);
-    let (frame_pointer, stack_pointer) = (register(libc::REG_RBP), register(libc::REG_RSP));
-    // SAFETY: the guest is stopped at `pc` with these registers, on this thread.
-    unsafe { trap::record(thread, code, pc, frameless, frame_pointer, stack_pointer) };
-    registers[libc::REG_RIP as usize] = trampolines::landing_pad() as i64;
+    // SAFETY: the fault is the guest's.
+    unsafe { guest.end(code, context) };
     true
+}
+
+/// A guest that stands still, inside an entry: at its landing pad it ends.
+struct Guest {
+    thread: &'static Thread,
+    map: &'static CodeMap,
+    /// Where in the map's code the program counter is.
+    offset: u32,
+}
+
+impl Guest {
+    /// The guest that a signal has stopped, if these are a guest's registers.
+    ///
+    /// # Safety
+    ///
+    /// `context` is the calling thread's. What this returns is not used when the handler has returned.
+    unsafe fn at(context: &libc::ucontext_t) -> Option<Guest> {
+        let register = |index: libc::c_int| context.uc_mcontext.gregs[index as usize] as usize;
+        let pc = register(libc::REG_RIP);
+        if !regions::contain(pc) {
+            return None;
+        }
+        // Most code in these regions runs with the context of a live instance in r15. Functions that
+        // need none are also called straight from the host, and then r15 may hold anything.
+        let vmctx = register(libc::REG_R15) as *const VmContext;
+        let thread = Thread::here()?;
+        if !thread.has_context(vmctx) {
+            return None;
+        }
+        // SAFETY: the context is one of a live instance, which keeps the module's code map alive.
+        let map = unsafe { (*vmctx).module.cast::<CodeMap>().as_ref() }?;
+        let offset = map.offset_of(pc)?;
+        // Such a function faults only where the stack ends, and for a guest there is always some left:
+        // this is the host's own overflow. Nor is it known whether it could be interrupted.
+        if map.plain_at(offset).is_ok() {
+            return None;
+        }
+        Some(Guest { thread, map, offset })
+    }
+
+    /// Records the trap and makes the guest resume at the landing pad.
+    ///
+    /// # Safety
+    ///
+    /// `context` is the one that the guest was found in.
+    unsafe fn end(self, code: TrapCode, context: &mut libc::ucontext_t) {
+        let registers = &mut context.uc_mcontext.gregs;
+        let register = |index: libc::c_int| registers[index as usize] as usize;
+        let function = self.map.function_at(self.offset);
+        let frameless = function.is_some_and(|function| function.frameless);
+        let pc = register(libc::REG_RIP);
+        let (frame_pointer, stack_pointer) = (register(libc::REG_RBP), register(libc::REG_RSP));
+        // SAFETY: the guest is stopped at `pc` with these registers, on this thread.
+        unsafe { trap::record(self.thread, code, pc, frameless, frame_pointer, stack_pointer) };
+        registers[libc::REG_RIP as usize] = trampolines::landing_pad() as i64;
+    }
+}
+
+/// What was installed for SIGURG before [`install_poke`].
+static PREVIOUS_POKE: OnceLock<Result<libc::sigaction, i32>> = OnceLock::new();
+
+/// Installs the handler for the signal that interrupts guests, if it is not there yet. A signal that
+/// is ignored by default, so that one which comes late does no harm.
+pub(super) fn install_poke() -> io::Result<()> {
+    let previous = PREVIOUS_POKE.get_or_init(|| {
+        // SAFETY: all-zero is a valid `sigaction`; the handler has the signature that SA_SIGINFO asks
+        // for.
+        unsafe {
+            let (mut action, mut previous): (libc::sigaction, _) = (mem::zeroed(), mem::zeroed());
+            action.sa_sigaction = handle_poke as *const () as usize;
+            // System calls of host functions go on, where the kernel does that.
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+            libc::sigemptyset(&mut action.sa_mask);
+            match libc::sigaction(libc::SIGURG, &action, &mut previous) {
+                0 => Ok(previous),
+                _ => Err(last_error()),
+            }
+        }
+    });
+    previous.as_ref().map(drop).map_err(|error| io::Error::from_raw_os_error(*error))
+}
+
+extern "C" fn handle_poke(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo and a valid ucontext, which live until
+    // the handler returns and which nobody else uses meanwhile; errno is the thread's own, and what
+    // it interrupts finds it as it was.
+    unsafe {
+        let errno = *libc::__errno_location();
+        // The sender first: a thread that knows nothing of guests may have no thread-local values yet.
+        let own = (*info).si_code == libc::SI_TKILL && (*info).si_pid() == libc::getpid();
+        let thread = if own { Thread::here() } else { None };
+        match thread.filter(|thread| thread.target().poked.swap(false, SeqCst)) {
+            Some(thread) => see_poke(thread, &mut *context.cast::<libc::ucontext_t>()),
+            None => {
+                let previous = PREVIOUS_POKE.get().and_then(|previous| previous.as_ref().ok());
+                if let Some(previous) = previous {
+                    call_previous(previous, signal, info, context);
+                }
+            }
+        }
+        *libc::__errno_location() = errno;
+    }
+}
+
+/// Ends the guest that the signal has stopped, if it is to end and can be ended here.
+///
+/// # Safety
+///
+/// `context` is that of the signal on the calling thread, which is `thread`.
+unsafe fn see_poke(thread: &Thread, context: &mut libc::ucontext_t) {
+    let pc = context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
+    let crossing = trampolines::contain(pc);
+    if thread.must_stop() {
+        // SAFETY: the context is the calling thread's.
+        match unsafe { Guest::at(context) } {
+            // SAFETY: as above.
+            Some(guest) => unsafe { guest.end(TrapCode::Interrupted, context) },
+            None => {
+                thread.stop_later();
+                thread.target().soon.store(crossing || regions::contain(pc), SeqCst);
+            }
+        }
+    } else if crossing {
+        // An entry that is just being made was not seen.
+        thread.stop_later();
+        thread.target().soon.store(true, SeqCst);
+    }
 }
 
 /// Does what would have happened without our handler.
@@ -167,18 +285,7 @@ unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
         match previous {
             // The kernel lets nobody ignore a fault.
             Some(action) if action.sa_sigaction == libc::SIG_IGN && !is_fault => {}
-            Some(action)
-                if action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN =>
-            {
-                if action.sa_flags & libc::SA_SIGINFO != 0 {
-                    type Handler =
-                        extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-                    mem::transmute::<usize, Handler>(action.sa_sigaction)(signal, info, context);
-                } else {
-                    type Handler = extern "C" fn(libc::c_int);
-                    mem::transmute::<usize, Handler>(action.sa_sigaction)(signal);
-                }
-            }
+            Some(action) if call_previous(action, signal, info, context) => {}
             _ => {
                 let mut default: libc::sigaction = mem::zeroed();
                 default.sa_sigaction = libc::SIG_DFL;
@@ -191,4 +298,31 @@ unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
             }
         }
     }
+}
+
+/// Calls the handler that was there before; whether there was one.
+///
+/// # Safety
+///
+/// The action was installed for this signal, and the other arguments are those that the kernel passed.
+unsafe fn call_previous(
+    action: &libc::sigaction,
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) -> bool {
+    if action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN {
+        return false;
+    }
+    // SAFETY: the function may be called with what the kernel passed, in the form that its flags name.
+    unsafe {
+        if action.sa_flags & libc::SA_SIGINFO != 0 {
+            type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+            mem::transmute::<usize, Handler>(action.sa_sigaction)(signal, info, context);
+        } else {
+            type Handler = extern "C" fn(libc::c_int);
+            mem::transmute::<usize, Handler>(action.sa_sigaction)(signal);
+        }
+    }
+    true
 }

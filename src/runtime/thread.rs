@@ -7,11 +7,14 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
+use super::interrupt::Deadline;
 use super::signals;
+use super::watcher::{Registration, Target};
 use crate::compile::abi::{ThreadState, VmContext};
 use crate::error::TrapCode;
 
@@ -42,6 +45,12 @@ pub(super) struct Thread {
     trap: UnsafeCell<TrapRecord>,
     /// The contexts of the thread's live instances: what r15 may hold in a guest.
     contexts: UnsafeCell<HashSet<usize, BuildHasherDefault<AddressHasher>>>,
+    /// The deadlines of calls that are being made, innermost first.
+    pub deadlines: AtomicPtr<Deadline>,
+    /// A builtin has failed because its guest is to end.
+    pub interrupted: Cell<bool>,
+    /// The thread, as others see it. Made with the state's address, which is then final.
+    target: OnceCell<Arc<Target>>,
     /// What a host function left when it failed, on its way out through the guest.
     pub failure: Cell<Option<Failure>>,
 }
@@ -74,6 +83,8 @@ pub(super) enum Failure {
     Panic(Box<dyn std::any::Any + Send>),
     /// It was not called, for want of stack.
     StackOverflow,
+    /// It did not fail, but when it returned its guest was to end.
+    Interrupted,
 }
 
 /// A trap between its site and the host's frame that returns it.
@@ -117,11 +128,13 @@ impl TrapRecord {
 impl Thread {
     /// The state of the calling thread, made at the first call.
     pub fn current() -> io::Result<Rc<Thread>> {
+        /// In this order they go: others must not reach for a thread that is no more.
+        type Current = (Registration, Rc<Thread>, Option<SignalStack>);
         thread_local! {
-            static CURRENT: OnceCell<(Rc<Thread>, Option<SignalStack>)> = const { OnceCell::new() };
+            static CURRENT: OnceCell<Current> = const { OnceCell::new() };
         }
         let current = CURRENT.try_with(|current| {
-            if let Some((thread, _)) = current.get() {
+            if let Some((_, thread, _)) = current.get() {
                 return Ok(thread.clone());
             }
             let signal_stack = SignalStack::install()?;
@@ -140,10 +153,16 @@ impl Thread {
                     cut: false,
                 }),
                 contexts: UnsafeCell::default(),
+                deadlines: AtomicPtr::default(),
+                interrupted: Cell::new(false),
+                target: OnceCell::new(),
                 failure: Cell::new(None),
             });
+            let state = NonNull::from(&thread.state).cast::<ThreadState>();
+            let target = thread.target.get_or_init(|| Target::here(state));
+            let registration = Registration(target.clone());
             HERE.set(Rc::as_ptr(&thread));
-            Ok(current.get_or_init(|| (thread, signal_stack)).0.clone())
+            Ok(current.get_or_init(|| (registration, thread, signal_stack)).1.clone())
         });
         // Thread-local values are gone while a thread ends.
         current.unwrap_or_else(|_| Err(io::Error::other("the thread is ending")))
@@ -187,6 +206,19 @@ impl Thread {
         // SAFETY: as for `add_context`; looking up allocates nothing.
         let contexts = unsafe { &*self.contexts.get() };
         contexts.contains(&(vmctx as usize))
+    }
+
+    /// Whether a function of the host has failed, and its guest is about to end.
+    pub fn has_failed(&self) -> bool {
+        let failure = self.failure.take();
+        let has = failure.is_some();
+        self.failure.set(failure);
+        has
+    }
+
+    /// The thread, as others see it. Async-signal-safe.
+    pub fn target(&self) -> &Arc<Target> {
+        self.target.get().expect("a thread's state has it from the beginning")
     }
 
     /// What compiled code reaches through its context.

@@ -119,9 +119,17 @@ pub(super) unsafe extern "sysv64" fn record_trap(
             .and_then(|(map, offset)| map.function_at(offset))
             .is_some_and(|function| function.frameless);
         // Every call of the trap routine in wasm code is a trap site: the tiers record each one
-        // that they emit. The other caller is the crossing to a host function that failed.
-        let code = site.map_or(TrapCode::HostError, |site| site.code);
-        record(thread_of(vmctx), code, pc, frameless, frame_pointer, stack_pointer);
+        // that they emit. The other callers are the crossing to a host function that failed, and the
+        // loop of a batch that is to end.
+        let thread = thread_of(vmctx);
+        let code = match site {
+            // The builtin did not fail by what the operator can fail by.
+            _ if thread.interrupted.take() => TrapCode::Interrupted,
+            Some(site) => site.code,
+            None if thread.has_failed() => TrapCode::HostError,
+            None => TrapCode::Interrupted,
+        };
+        record(thread, code, pc, frameless, frame_pointer, stack_pointer);
     }
 }
 
@@ -147,8 +155,10 @@ pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
             let module = &member.module.0;
             let offset = module.map.offset_of(*pc)?;
             let site = if i == 0 { module.map.trap_at(offset) } else { None };
-            // A return address may be the end of its function: the call before it is inside.
-            let inside = if site.is_some() { offset } else { offset.saturating_sub(1) };
+            // A return address may be the end of its function: the call before it is inside. A guest
+            // that was interrupted stood still anywhere.
+            let exact = site.is_some() || i == 0 && record.code == TrapCode::Interrupted;
+            let inside = if exact { offset } else { offset.saturating_sub(1) };
             let function = module.map.function_at(inside)?.function;
             let wasm_offset = match site {
                 Some(site) => Some(site.wasm_offset),
@@ -161,6 +171,7 @@ pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
     }
     match failure {
         Some(Failure::Error(error)) => Trap::from_host(error, frames, record.cut),
+        Some(Failure::Interrupted) => Trap::new(TrapCode::Interrupted, frames, record.cut),
         Some(Failure::StackOverflow) => Trap::new(TrapCode::StackOverflow, frames, record.cut),
         _ => {
             let trap = Trap::new(record.code, frames, record.cut);

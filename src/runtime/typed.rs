@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::time::Duration;
 
-use super::instance::Instance;
+use super::func::{nanoseconds, unwatched};
+use super::instance::{Inner, Instance};
 use super::registers::{FileCall, InMemory};
-use super::{trampolines, trap};
+use super::{interrupt, trampolines, trap};
 use crate::compile::abi::{VmContext, VmFuncRef, VmFunction};
 use crate::compile::trampoline::{MAX_DIRECT_FLOATS, MAX_DIRECT_INTS, ResultClass};
 use crate::error::Trap;
@@ -108,6 +111,9 @@ pub trait WasmFn: Sealed + Sized + 'static {
     const RESULTS: &'static [ValType];
     #[doc(hidden)]
     fn into_closure(func: TypedFunc<Self>) -> Self::Closure;
+    /// What stands before the direct entry for functions whose engine has a deadline.
+    #[doc(hidden)]
+    fn entry_with_deadline() -> *const u8;
 }
 
 /// An exported function of a known signature. Owns its instance.
@@ -176,7 +182,12 @@ impl<F: WasmFn> TypedFunc<F> {
         // SAFETY: the reference lies in the instance's context.
         let function = unsafe { (*func_ref).function };
         let entry = if !plain && is_direct(F::PARAMS, F::RESULTS) {
-            trampolines::direct(count_ints(F::PARAMS), result_class(F::RESULTS))
+            // SAFETY: as above; its context names the instance that it belongs to.
+            let callee = unsafe { &*(*function.vmctx).instance.cast::<Inner>() };
+            match callee.module.engine().deadline() {
+                0 => trampolines::direct(count_ints(F::PARAMS), result_class(F::RESULTS)),
+                _ => F::entry_with_deadline(),
+            }
         } else {
             std::ptr::null()
         };
@@ -238,9 +249,56 @@ macro_rules! wasm_fn {
                     Box::new(move |$($param),*| unsafe { func.call_entered($($param),*) })
                 }
             }
+
+            fn entry_with_deadline() -> *const u8 {
+                type Entry<$($param,)* Direct> =
+                    unsafe extern "sysv64" fn($($param,)* *mut VmContext, *const u8) -> Returned<Direct>;
+                #[allow(non_snake_case, clippy::too_many_arguments)]
+                unsafe extern "sysv64" fn entry<$($param: WasmTy,)* R: WasmResults>(
+                    $($param: $param,)*
+                    vmctx: *mut VmContext,
+                    code: *const u8,
+                ) -> Returned<MaybeUninit<R::Direct>> {
+                    let entry = trampolines::direct(
+                        const { count_ints(&[$($param::TYPE),*]) },
+                        const { result_class(R::TYPES) },
+                    );
+                    // SAFETY: `TypedFunc::call` passes what this entry takes, whose own convention is
+                    // that of the type given here.
+                    let returned = unsafe {
+                        type Direct<R> = MaybeUninit<<R as WasmResults>::Direct>;
+                        let entry = std::mem::transmute::<*const u8, Entry<$($param,)* Direct<R>>>(entry);
+                        interrupt::call_with_default(vmctx, || entry($($param,)* vmctx, code))
+                    };
+                    returned.unwrap_or(Returned { result: MaybeUninit::uninit(), status: 1 })
+                }
+                entry::<$($param,)* R> as *const u8
+            }
         }
 
         impl<$($param: WasmTy,)* R: WasmResults> TypedFunc<fn($($param),*) -> R> {
+            /// Calls the function, and ends it with
+            /// [`TrapCode::Interrupted`](crate::TrapCode::Interrupted) if it has not returned when so
+            /// much time has passed. The engine's own deadline does not hold then.
+            ///
+            /// # Errors
+            ///
+            /// As for `call`; also if the system has no thread to watch the deadline, which is then
+            /// the trap's [`host_error`](Trap::host_error).
+            ///
+            /// # Panics
+            ///
+            /// As for `call`.
+            #[allow(non_snake_case, clippy::too_many_arguments)]
+            pub fn call_with_deadline(&self, deadline: Duration, $($param: $param),*) -> Result<R, Trap> {
+                // SAFETY: the context is that of a function which the instance keeps alive.
+                let called = unsafe {
+                    let vmctx = self.function.vmctx;
+                    interrupt::call_with_deadline(vmctx, nanoseconds(deadline), || self.call($($param),*))
+                };
+                called.unwrap_or_else(|error| Err(unwatched(error)))
+            }
+
             /// Calls the function.
             ///
             /// # Errors

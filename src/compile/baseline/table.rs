@@ -124,6 +124,9 @@ impl Compiler {
         self.asm.movups_rm(FLOAT_SCRATCH, Mem::base(reference, function));
         self.asm.mov_rm(Size::S32, SCRATCH, Mem::base(reference, type_id));
         self.bind_inside(null);
+        // Null in between: a guest can be interrupted at each instruction, and nobody may then call
+        // the new function as one of the old type.
+        self.asm.mov_mi(Size::S32, Mem::base(element, TYPE_ID), 0);
         self.asm.movups_mr(Mem::base(element, FUNCTION), FLOAT_SCRATCH);
         self.asm.mov_mr(Size::S32, Mem::base(element, TYPE_ID), SCRATCH);
         self.release(Operand::Gpr(reference));

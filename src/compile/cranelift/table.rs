@@ -88,6 +88,10 @@ impl Translator<'_> {
             return Ok(());
         }
         let [code, vmctx, type_id] = self.fields_of(reference);
+        // Null in between: a guest can be interrupted at each instruction, and nobody may then call
+        // the new function as one of the old type.
+        let null = self.builder.ins().iconst(I64, 0);
+        self.builder.ins().istore32(flags, null, element, TYPE_ID.0);
         self.builder.ins().store(flags, code, element, CODE.0);
         self.builder.ins().store(flags, vmctx, element, VMCTX.0);
         self.builder.ins().istore32(flags, type_id, element, TYPE_ID.0);

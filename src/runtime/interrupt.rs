@@ -1,0 +1,288 @@
+//! Which calls are to end before their guests come to an end, and where that is decided.
+//!
+//! Every entry from the host has a number, greater than all before it on its thread. A request names
+//! an instance and the number of the newest entry at the time: it concerns the calls into that
+//! instance which are on the stack then, and never one that comes later. A deadline belongs to one
+//! entry. Whoever finds on a guest's thread that one of the live entries has to end, ends the
+//! innermost: a signal handler that interrupts compiled code (`signals.rs`), a function of the host
+//! that returns (`host.rs`), a long copy (`builtins.rs`), a poll. The host's functions in between see
+//! that as an error, and when they return, the next entry is looked at.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
+
+use super::engine::Interruption;
+use super::instance::Inner;
+use super::thread::{Failure, Thread};
+use super::trap::thread_of;
+use super::watcher::{self, NEVER, Target};
+use crate::compile::abi::{EntryRecord, VmContext};
+use crate::error::TrapCode;
+
+/// Ends calls of an instance, from any thread: see
+/// [`Instance::interrupt_handle`](crate::Instance::interrupt_handle).
+///
+/// Clones are the same handle. It does not keep the instance alive.
+#[derive(Clone)]
+pub struct InterruptHandle {
+    target: Arc<Target>,
+    request: Arc<Request>,
+}
+
+impl InterruptHandle {
+    /// Makes the calls into the instance that are running now end with
+    /// [`TrapCode::Interrupted`](crate::TrapCode::Interrupted), the calls that they have made through
+    /// functions of the host among them.
+    ///
+    /// Returns at once. If no call is running this does nothing: not to calls that come later either.
+    /// Where a guest is inside a function of the host, it ends when that returns. A call that a guest
+    /// of another instance made, without the host between them, belongs to that other instance.
+    ///
+    /// Not to be called in a signal handler.
+    pub fn interrupt(&self) {
+        watcher::interrupt(&self.target, &self.request);
+    }
+}
+
+impl fmt::Debug for InterruptHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InterruptHandle").finish_non_exhaustive()
+    }
+}
+
+/// What was asked of one instance.
+#[derive(Default)]
+pub(super) struct Request {
+    /// The calls with this number and those before it are to end.
+    newest: AtomicU64,
+}
+
+impl Request {
+    pub fn up_to(&self, number: u64) {
+        self.newest.fetch_max(number, SeqCst);
+    }
+}
+
+/// An instance's [`Request`], made when somebody wants a handle. Signal handlers read it.
+#[derive(Default)]
+pub(super) struct RequestCell(AtomicPtr<Request>);
+
+impl RequestCell {
+    /// The handle to the instance that has this, and that belongs to the calling thread.
+    pub fn handle(&self, thread: &Thread, interruption: Interruption) -> InterruptHandle {
+        if interruption == Interruption::Signal {
+            thread.target().signals.store(true, SeqCst);
+        }
+        let mut request = self.0.load(SeqCst).cast_const();
+        if request.is_null() {
+            // The instance is this thread's: nobody else makes one meanwhile.
+            request = Arc::into_raw(Arc::<Request>::default());
+            self.0.store(request.cast_mut(), SeqCst);
+        }
+        // SAFETY: the pointer came from `Arc::into_raw`, and the cell keeps its own count.
+        let request = unsafe {
+            Arc::increment_strong_count(request);
+            Arc::from_raw(request)
+        };
+        InterruptHandle { target: thread.target().clone(), request }
+    }
+
+    /// Whether the call with this number is to end. Async-signal-safe.
+    fn concerns(&self, number: u64) -> bool {
+        // SAFETY: the request lives as long as the cell.
+        unsafe { self.0.load(SeqCst).as_ref() }
+            .is_some_and(|request| number <= request.newest.load(SeqCst))
+    }
+}
+
+impl Drop for RequestCell {
+    fn drop(&mut self) {
+        let request = *self.0.get_mut();
+        if !request.is_null() {
+            // SAFETY: this is the count that `handle` left here.
+            drop(unsafe { Arc::from_raw(request) });
+        }
+    }
+}
+
+/// The deadline of a call, on the host's stack while the call runs.
+pub(super) struct Deadline {
+    /// The number of the call's entry.
+    number: u64,
+    due: u64,
+    /// That of the call around this one.
+    before: *const Deadline,
+}
+
+impl Thread {
+    /// Whether a live entry is to end, and so the innermost one first. `innermost` is the one to begin
+    /// with. Async-signal-safe.
+    fn is_interrupted(&self, innermost: *const EntryRecord) -> bool {
+        let mut deadline = self.deadlines.load(SeqCst).cast_const();
+        let mut entry = innermost;
+        // SAFETY: entries and deadlines are on this thread's stack as long as the lists have them, and
+        // while an entry is there its callee's instance, which its context names, is kept alive.
+        unsafe {
+            while let Some(EntryRecord { before, number, vmctx }) = entry.as_ref() {
+                let instance = (**vmctx).instance.cast::<Inner>();
+                if (*instance).request.concerns(*number) {
+                    return true;
+                }
+                // Both lists descend. A call with a deadline may have no entry yet, or none any more.
+                while let Some(inner) = deadline.as_ref().filter(|it| it.number > *number) {
+                    deadline = inner.before;
+                }
+                let own = deadline.as_ref().filter(|it| it.number == *number);
+                if own.is_some_and(|own| own.due <= watcher::now()) {
+                    return true;
+                }
+                entry = *before;
+            }
+        }
+        false
+    }
+
+    fn innermost(&self) -> *const EntryRecord {
+        // SAFETY: the state's fields change atomically.
+        unsafe { (*self.state()).entry_sp.load(SeqCst) as *const EntryRecord }
+    }
+
+    /// Notes whether a guest is still to be ended. Async-signal-safe.
+    fn note(&self, stop: bool) {
+        // SAFETY: as in `innermost`.
+        unsafe { (*self.state()).stop.store(u32::from(stop), SeqCst) };
+        self.target().pending.store(stop && self.target().signals.load(SeqCst), SeqCst);
+    }
+
+    /// Whether the hint is set that a guest may have to end.
+    #[inline]
+    pub fn is_told_to_stop(&self) -> bool {
+        // SAFETY: as in `innermost`.
+        unsafe { (*self.state()).stop.load(std::sync::atomic::Ordering::Relaxed) != 0 }
+    }
+
+    /// Whether the innermost entry is to end, which the caller then sees to. Async-signal-safe.
+    pub fn must_stop(&self) -> bool {
+        // First, so that what is asked for from now on is not forgotten.
+        self.note(false);
+        let innermost = self.innermost();
+        if !self.is_interrupted(innermost) {
+            return false;
+        }
+        // SAFETY: an interrupted entry is there, and stays while this runs.
+        if self.is_interrupted(unsafe { (*innermost).before }) {
+            self.note(true);
+        }
+        true
+    }
+
+    /// Says that the innermost entry is to end and could not be ended here. Async-signal-safe.
+    pub fn stop_later(&self) {
+        self.note(true);
+    }
+
+    /// As [`Thread::must_stop`], outside of signal handlers, where the hint is set.
+    #[cold]
+    pub fn sees_stop(&self) -> bool {
+        let target = self.target();
+        // A deadline that a fork has left unwatched. If there can be no watcher, the deadline is seen
+        // at least whenever the host returns.
+        let unwatched = target.watched.load(SeqCst) == NEVER && target.due.load(SeqCst) != NEVER;
+        if unwatched && watcher::watch(target).is_err() {
+            let stop = self.must_stop();
+            self.stop_later();
+            return stop;
+        }
+        self.must_stop()
+    }
+
+    /// Makes a call with a deadline: the thread's next entry is to end at that time.
+    fn call_until<R>(&self, due: u64, signals: bool, call: impl FnOnce() -> R) -> io::Result<R> {
+        struct Restore<'t>(&'t Thread, *const Deadline, u64);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.deadlines.store(self.1.cast_mut(), SeqCst);
+                self.0.target().due.store(self.2, SeqCst);
+            }
+        }
+        let target = self.target();
+        if signals && !target.signals.load(SeqCst) {
+            target.signals.store(true, SeqCst);
+        }
+        let before = self.deadlines.load(SeqCst).cast_const();
+        let outer = target.due.load(SeqCst);
+        let deadline = Deadline { number: self.next_number(), due, before };
+        let _restore = Restore(self, before, outer);
+        self.deadlines.store((&raw const deadline).cast_mut(), SeqCst);
+        let earliest = due.min(outer);
+        target.due.store(earliest, SeqCst);
+        // Where the watcher looks before that anyway, it need not be told.
+        if earliest < target.watched.load(SeqCst) {
+            watcher::watch(target)?;
+        }
+        Ok(call())
+    }
+
+    /// The number of the thread's next entry.
+    fn next_number(&self) -> u64 {
+        // SAFETY: as in `innermost`.
+        unsafe { (*self.state()).calls.load(SeqCst) + 1 }
+    }
+}
+
+/// Makes a call of a context's function with a deadline of so many nanoseconds; `Err` if the system
+/// has no thread to watch it.
+///
+/// # Safety
+///
+/// `vmctx` is the context of a live instance of the calling thread, or of a host function bound to one.
+pub(super) unsafe fn call_with_deadline<R>(
+    vmctx: *const VmContext,
+    nanoseconds: u64,
+    call: impl FnOnce() -> R,
+) -> io::Result<R> {
+    // SAFETY: the caller vouches for the context; a context names its instance and its thread.
+    let (thread, instance) = unsafe { (thread_of(vmctx), &*(*vmctx).instance.cast::<Inner>()) };
+    let signals = instance.module.engine().interruption() == Interruption::Signal;
+    thread.call_until(watcher::after(nanoseconds), signals, call)
+}
+
+/// Makes a call of a context's function with its engine's deadline, if it has one, the call is an
+/// outermost one and has no other deadline; `None` if that cannot be watched, which is then noted like
+/// a host function's error.
+///
+/// # Safety
+///
+/// As for [`call_with_deadline`].
+pub(super) unsafe fn call_with_default<R>(
+    vmctx: *const VmContext,
+    call: impl FnOnce() -> R,
+) -> Option<R> {
+    // SAFETY: as above.
+    let (thread, instance) = unsafe { (thread_of(vmctx), &*(*vmctx).instance.cast::<Inner>()) };
+    let nanoseconds = instance.module.engine().deadline();
+    if nanoseconds == 0 || !thread.innermost().is_null() || thread.has_deadline() {
+        return Some(call());
+    }
+    // SAFETY: as above.
+    match unsafe { call_with_deadline(vmctx, nanoseconds, call) } {
+        Ok(done) => Some(done),
+        Err(error) => {
+            // SAFETY: no guest runs on the thread.
+            unsafe { (*thread.trap()).start(TrapCode::HostError) };
+            thread.failure.set(Some(Failure::Error(Box::new(error))));
+            None
+        }
+    }
+}
+
+impl Thread {
+    /// Whether the next entry has a deadline already.
+    fn has_deadline(&self) -> bool {
+        let deadline = self.deadlines.load(SeqCst).cast_const();
+        // SAFETY: deadlines are on the stack while the list has them.
+        unsafe { deadline.as_ref() }.is_some_and(|it| it.number == self.next_number())
+    }
+}
