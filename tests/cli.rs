@@ -571,3 +571,15 @@ fn fuel_bounds_what_a_program_executes() {
         run_text(text, &["--tier", tier, "--fuel", "x", "100"]).fails(2, &["--fuel"]);
     }
 }
+
+#[test]
+fn a_timeout_ends_a_program() {
+    let endless = "(module (func (export \"f\") (loop (br 0))))";
+    let start = "(module (func $s (loop (br 0))) (start $s) (func (export \"f\")))";
+    for tier in ["baseline", "cranelift"] {
+        run_text(endless, &["--tier", tier, "--timeout", "20ms"]).fails(1, &["interrupted"]);
+        run_text(start, &["--tier", tier, "--timeout", "20ms"]).fails(1, &["interrupted"]);
+        run_text("(module (func (export \"f\")))", &["--tier", tier, "--timeout", "1m"])
+            .fails(2, &["--timeout", "1.5s"]);
+    }
+}

@@ -36,6 +36,10 @@ pub struct Run {
     #[arg(long, value_name = "UNITS")]
     fuel: Option<u64>,
 
+    /// End the call, and the start function, after so long: 1.5s, 200ms, 50us
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    timeout: Option<Duration>,
+
     /// Print to stderr how long each phase took
     #[arg(long)]
     time: bool,
@@ -51,6 +55,9 @@ impl Run {
         }
         if let Some(units) = self.fuel {
             builder = builder.fuel(units);
+        }
+        if let Some(timeout) = self.timeout {
+            builder = builder.deadline(timeout);
         }
         let engine = input::engine(builder.build())?;
         let module = input::load(&engine, &path, &bytes)?;
@@ -83,6 +90,18 @@ impl Run {
             .map_err(|error| Failure::output(&error))?;
         Ok(Exit::Success)
     }
+}
+
+/// For clap: a number with its unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1e-3), ("us", 1e-6), ("s", 1.0)];
+    let seconds = units.into_iter().find_map(|(unit, factor)| {
+        let number: f64 = text.strip_suffix(unit)?.parse().ok()?;
+        Some(number * factor)
+    });
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "a number and its unit, such as 1.5s, 200ms or 50us".to_string())
 }
 
 /// One line a phase, in microseconds.

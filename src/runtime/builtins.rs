@@ -7,7 +7,7 @@ use super::growth::Refusal;
 use super::instance::Inner;
 use super::polls;
 use super::thread::Failure;
-use super::trap::{self, thread_of};
+use super::trap::thread_of;
 use crate::compile::abi::{Builtin, RAISE_TRAP, VmContext, VmMemory};
 
 /// The addresses that [`VmContext::builtins`] points to.
@@ -58,8 +58,25 @@ const PIECE: u64 = 1 << 20;
 /// How many elements of a table are moved at a time.
 const ELEMENTS: u32 = 1 << 14;
 
+/// Whether the guest is to end, whose builtin has come to a point where it can: the failure that the
+/// builtin then returns is told as what it is. Without asking at the end of each, a guest that does
+/// little else would hardly ever be found in its own code.
+///
+/// # Safety
+///
+/// `vmctx` is the context of a live instance.
+unsafe fn is_interrupted(vmctx: *mut VmContext) -> bool {
+    // SAFETY: the caller vouches for the context.
+    let thread = unsafe { thread_of(vmctx) };
+    let stops = thread.is_told_to_stop() && thread.sees_stop();
+    if stops {
+        thread.interrupted.set(true);
+    }
+    stops
+}
+
 /// Does something piece by piece, from `0..len`, the last piece first if `backwards`. `None` if the guest
-/// is to end before it is done: the failure that the guest sees is then told as what it is.
+/// is to end, be it before everything is done.
 ///
 /// # Safety
 ///
@@ -77,14 +94,12 @@ unsafe fn in_pieces(
         let start = if backwards { len - done - next } else { done };
         work(start..start + next)?;
         done += next;
+        // SAFETY: the caller vouches for the context.
+        if unsafe { is_interrupted(vmctx) } {
+            return None;
+        }
         if done == len {
             return Some(());
-        }
-        // SAFETY: the caller vouches for the context.
-        let thread = unsafe { thread_of(vmctx) };
-        if thread.is_told_to_stop() && thread.sees_stop() {
-            thread.interrupted.set(true);
-            return None;
         }
     }
 }
@@ -104,22 +119,24 @@ struct Grown {
     failed: u64,
 }
 
-/// Parks a limiter's panic like a host function's.
+/// Parks a limiter's panic like a host function's, and ends a guest that is interrupted.
 ///
 /// # Safety
 ///
 /// As for [`instance`].
 unsafe fn grown(vmctx: *mut VmContext, grown: Result<u32, Refusal>) -> Grown {
-    match grown {
-        Ok(before) => Grown { before: before.into(), failed: 0 },
+    let before = match grown {
+        Ok(before) => before.into(),
         Err(Refusal::Panic(payload)) => {
             // SAFETY: the caller vouches for it.
-            let thread = unsafe { trap::thread_of(vmctx) };
+            let thread = unsafe { thread_of(vmctx) };
             thread.failure.set(Some(Failure::Panic(payload)));
-            Grown { before: u64::MAX, failed: 1 }
+            return Grown { before: u64::MAX, failed: 1 };
         }
-        Err(_) => Grown { before: u64::MAX, failed: 0 },
-    }
+        Err(_) => u64::MAX,
+    };
+    // SAFETY: as above.
+    Grown { before, failed: unsafe { is_interrupted(vmctx) }.into() }
 }
 
 /// Makes a builtin of a function that returns a [`Grown`]: raises a trap if it failed, from a frame

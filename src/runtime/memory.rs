@@ -56,8 +56,6 @@ impl LinearMemory {
     pub fn grow_to(&mut self, pages: u32) -> io::Result<()> {
         debug_assert!(pages >= self.pages);
         if pages == self.pages {
-            // No system call, after which alone signals would find a guest that does only this: such
-            // a guest could not be interrupted.
             return Ok(());
         }
         self.reservation.resize(pages as usize * PAGE)?;
