@@ -1,16 +1,25 @@
 //! What safe code can do with views of guest memory and with handles: programs in `tests/views/` that
 //! must not compile, and what a view shows when the memory under it grows.
 //!
-//! `TRYBUILD=overwrite cargo test --test views` writes the expected messages anew, which differ a
-//! little from one compiler to the next.
+//! `TRYBUILD=overwrite cargo test --test views` writes the expected messages anew, which differ from
+//! one compiler to the next: with another than they are from, the programs are left out.
 
 mod common;
 
 use common::{instance, module, on_each_tier};
 use wasm_mini::{Caller, Imports, Instance, Tier};
 
+/// The compiler whose messages `tests/views/` holds.
+const MESSAGES_OF: &str = "rustc 1.95.";
+
 #[test]
 fn unsound_programs_do_not_compile() {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = std::process::Command::new(rustc).arg("--version").output().expect("rustc runs");
+    if !version.stdout.starts_with(MESSAGES_OF.as_bytes()) {
+        eprintln!("left out: the messages to compare with are those of {MESSAGES_OF}*");
+        return;
+    }
     trybuild::TestCases::new().compile_fail("tests/views/*.rs");
 }
 

@@ -3,11 +3,11 @@
 use wasm_mini::Memory;
 
 fn read(memory: &Memory) -> &[u8] {
-    memory.cells()
+    &memory.cells()
 }
 
 fn write(memory: &Memory) -> &mut [u8] {
-    memory.cells()
+    &mut memory.cells()
 }
 
 fn main() {

@@ -1,9 +1,8 @@
 //! A view borrows from the handle, which keeps the memory alive.
 
-use std::cell::Cell;
-use wasm_mini::Instance;
+use wasm_mini::{Instance, MemoryCells};
 
-fn view(instance: &Instance) -> &[Cell<u8>] {
+fn view(instance: &Instance) -> MemoryCells<'_> {
     let memory = instance.memory("memory").unwrap();
     memory.cells()
 }
