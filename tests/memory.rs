@@ -427,8 +427,45 @@ fn a_cast_is_no_access(tier: Tier) {
     }
 }
 
+/// How many pages the calling thread has had to ask the system for.
+fn page_faults() -> i64 {
+    // SAFETY: all-zero is a valid `rusage`, which the call fills in.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &mut usage), 0);
+        usage.ru_minflt
+    }
+}
+
+/// Many memories that were used once do not keep the one that comes and goes from being ready.
+fn what_was_used_last_is_ready(tier: Tier) {
+    let engine = Engine::new(tier).expect("an engine");
+    let fill = |pages: u32| {
+        let text = format!(
+            r#"(module (memory {pages}) (func (export "fill")
+                (memory.fill (i32.const 0) (i32.const 1) (i32.const {}))))"#,
+            65536 * pages
+        );
+        Module::with_engine(&engine, text).expect("a module")
+    };
+    let use_once = |module: &Module| {
+        let instance = Instance::new(module, &Imports::none()).expect("an instance");
+        instance.func::<fn()>("fill").expect("the export")().expect("no trap");
+        instance
+    };
+    let (large, small) = (fill(15), fill(2));
+    drop((0..100).map(|_| use_once(&large)).collect::<Vec<_>>());
+    (0..5).for_each(|_| drop(use_once(&small)));
+    let before = page_faults();
+    (0..200).for_each(|_| drop(use_once(&small)));
+    let faults = page_faults() - before;
+    // One use touches 32 pages.
+    assert!(faults < 200, "{faults} page faults");
+}
+
 on_each_tier!(
     a_cast_is_no_access,
+    what_was_used_last_is_ready,
     every_access_around_the_end,
     constant_indices_around_the_end,
     lengths_of_zero,

@@ -150,6 +150,11 @@ impl Slots {
         Slot::Memory(offset)
     }
 
+    /// How many registers of either class have been handed out, integers first.
+    pub const fn registers(&self) -> (usize, usize) {
+        (self.ints, self.floats)
+    }
+
     /// The size of what has been handed out in memory, a multiple of 16.
     pub const fn memory_bytes(&self) -> u32 {
         self.memory.next_multiple_of(16)

@@ -210,7 +210,12 @@ impl Func {
         // as the one result does; references among them are to functions of the instance's group.
         let raw = unsafe {
             let function = self.function();
-            let call = || call_direct(function, &ints, &floats, class);
+            let (ints_taken, floats_taken) = slots.registers();
+            let few = ints_taken <= FEW_INTS && floats_taken == 0;
+            let call = || match few {
+                true => call_few(function, &ints, class),
+                false => call_direct(function, &ints, &floats, class),
+            };
             interrupt::call_with_default(function.vmctx, call).flatten()
         };
         let Some(raw) = raw else { return Err(Error::Trap(self.take_trap())) };
@@ -285,6 +290,42 @@ impl Func {
         };
         Error::Arguments(ArgumentError { message })
     }
+}
+
+/// How many integers leave registers for the context and the code behind them.
+const FEW_INTS: usize = MAX_DIRECT_INTS - 2;
+
+/// The same as [`call_direct`] for a few integers: nothing goes through the stack, no float is loaded.
+///
+/// # Safety
+///
+/// As for [`call_direct`].
+unsafe fn call_few(
+    function: VmFunction,
+    ints: &[u64; MAX_DIRECT_INTS],
+    class: ResultClass,
+) -> Option<u64> {
+    type Entry<R> =
+        unsafe extern "sysv64" fn(u64, u64, u64, u64, *mut VmContext, *const u8) -> Returned<R>;
+    let entry = trampolines::direct(FEW_INTS, class);
+    let [a, b, c, d, ..] = *ints;
+    let (vmctx, code) = (function.vmctx, function.code);
+    // SAFETY: as in `call_direct`, for the entry for so many integers.
+    let (result, status) = unsafe {
+        match class {
+            ResultClass::Int => {
+                let entry = std::mem::transmute::<*const u8, Entry<u64>>(entry);
+                let returned = entry(a, b, c, d, vmctx, code);
+                (returned.result, returned.status)
+            }
+            ResultClass::FloatOrNone => {
+                let entry = std::mem::transmute::<*const u8, Entry<f64>>(entry);
+                let returned = entry(a, b, c, d, vmctx, code);
+                (returned.result.to_bits(), returned.status)
+            }
+        }
+    };
+    (status == 0).then_some(result)
 }
 
 /// Calls code whose arguments and result travel in registers; returns the result's bits, or `None`

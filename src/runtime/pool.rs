@@ -120,7 +120,7 @@ pub(super) struct Pool(Mutex<Idle>);
 
 #[derive(Default)]
 struct Idle {
-    /// All zero.
+    /// All zero; the one that has been idle longest first.
     reservations: Vec<Reservation>,
     /// The sum of theirs.
     resident: usize,
@@ -147,25 +147,22 @@ impl Pool {
         Some(reservation)
     }
 
-    /// Takes back a reservation that nobody uses any more.
+    /// Takes back a reservation that nobody uses any more. Those that have been idle longest make room
+    /// for it: what a program used last it is likely to want next.
     pub fn put(&self, mut reservation: Reservation) {
-        // Emptying one that will not be kept would be for nothing.
-        if self.idle().reservations.len() >= MAX_IDLE {
-            return;
-        }
         // One that cannot be emptied is not kept.
         if reservation.clear().is_err() {
             return;
         }
+        // Unmapped when nobody waits for the lock any more.
+        let mut too_many = Vec::new();
         let mut idle = self.idle();
-        if idle.reservations.len() >= MAX_IDLE {
-            return;
-        }
-        if idle.resident + reservation.resident > KEEP_ALL {
-            if reservation.give_back(0..reservation.accessible).is_err() {
-                return;
-            }
-            reservation.resident = 0;
+        while idle.reservations.len() >= MAX_IDLE
+            || idle.resident + reservation.resident > KEEP_ALL && !idle.reservations.is_empty()
+        {
+            let oldest = idle.reservations.remove(0);
+            idle.resident -= oldest.resident;
+            too_many.push(oldest);
         }
         idle.resident += reservation.resident;
         idle.reservations.push(reservation);

@@ -9,12 +9,13 @@
 //! The parts, and about how long they take when nothing else is running:
 //!
 //! ```text
-//! calls      10 s    from the host to the guest, and the other way
+//! calls      15 s    from the host to the guest, and the other way
 //! compile    15 s    small modules and generated ones
 //! linear     60 s    bodies from 1 KB to the largest that there may be
 //! kernels    40 s    the fixtures and `benches/kernels`
 //! traps       5 s    errors of the guest
-//! instances   5 s    made and dropped
+//! checks     90 s    fuel, polls, deadlines
+//! instances   5 s    made, called, reset, dropped
 //! modules    10 min  what `benches/fetch-modules.sh` has brought
 //! ```
 //!
@@ -36,7 +37,7 @@ use std::process::ExitCode;
 use engines::Engines;
 use report::Section;
 
-const USAGE: &str = "peers measure [calls|compile|linear|kernels|traps|instances|modules ...] \
+const USAGE: &str = "peers measure [calls|compile|linear|kernels|traps|checks|instances|modules ...] \
                      [--quick] [--write]\npeers footprint [--quick] [--write]";
 
 fn main() -> ExitCode {

@@ -2,6 +2,7 @@
 
 mod batch;
 mod calls;
+mod checks;
 mod code_size;
 mod execution;
 mod first_result;
@@ -23,8 +24,8 @@ use crate::race::Plan;
 use crate::report::Section;
 
 /// The parts, in the order of the report: each has a place of its own in it.
-pub const PARTS: [&str; 7] =
-    ["calls", "compile", "linear", "kernels", "traps", "instances", "modules"];
+pub const PARTS: [&str; 8] =
+    ["calls", "compile", "linear", "kernels", "traps", "checks", "instances", "modules"];
 
 /// Makes the measurements of a part.
 pub fn part(
@@ -57,6 +58,7 @@ pub fn part(
             sections
         }
         "traps" => vec![traps::measure(engines, short)],
+        "checks" => checks::measure(long, quick),
         "instances" => instances::measure(engines, short),
         "modules" => modules::measure(crate_dir, engines, quick)?,
         _ => return Err(io::Error::other(format!("{part} is none of {}", PARTS.join(", ")))),
