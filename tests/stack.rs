@@ -410,8 +410,10 @@ fn traps_at_the_deepest_level(tier: Tier) -> Run {
     Box::new(run)
 }
 
-/// All scenarios: a name, and what makes its modules with a tier.
-const SCENARIOS: &[(&str, fn(Tier) -> Run)] = &[
+/// A name, and what makes its modules with a tier.
+type Scenario = (&'static str, fn(Tier) -> Run);
+
+const SCENARIOS: &[Scenario] = &[
     ("many_locals", many_locals),
     ("frames_larger_than_the_reserve", frames_larger_than_the_reserve),
     ("deep_operand_stacks", deep_operand_stacks),

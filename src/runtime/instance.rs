@@ -280,7 +280,7 @@ impl Instance {
     ///
     /// The guest ends with [`TrapCode::Interrupted`] and the instance stays usable; memory, tables and
     /// globals are as the guest left them. Compiled code does nothing for this by default: see
-    /// [`Interruption`](crate::Interruption). Functions of the host are not interrupted, but system
+    /// [`Interruption`]. Functions of the host are not interrupted, but system
     /// calls that block in them may return early with `EINTR`, as with any signal.
     ///
     /// ```

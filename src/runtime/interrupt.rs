@@ -33,7 +33,7 @@ pub struct InterruptHandle {
 
 impl InterruptHandle {
     /// Makes the calls into the instance that are running now end with
-    /// [`TrapCode::Interrupted`](crate::TrapCode::Interrupted), the calls that they have made through
+    /// [`TrapCode::Interrupted`], the calls that they have made through
     /// functions of the host among them.
     ///
     /// Returns at once. If no call is running this does nothing: not to calls that come later either.
