@@ -20,6 +20,8 @@ use crate::random::Random;
 use crate::smith::{self, PROVIDER};
 
 const CRANELIFT: &str = "cranelift";
+/// The baseline tier with every other function from Cranelift.
+pub const MIXED: &str = "mixed";
 /// How often each function is called.
 const CALLS: usize = 3;
 
@@ -174,7 +176,9 @@ impl Ending {
     /// functions: where it makes one instruction of several, it cannot always tell.
     pub fn is_like(&self, other: &Ending, tier: &str) -> bool {
         match (self, other) {
-            (Ending::Trapped(one, frames), Ending::Trapped(other, others)) if tier == CRANELIFT => {
+            (Ending::Trapped(one, frames), Ending::Trapped(other, others))
+                if tier == CRANELIFT || tier == MIXED =>
+            {
                 let functions = frames.iter().map(|(function, _)| function);
                 one == other && functions.eq(others.iter().map(|(function, _)| function))
             }

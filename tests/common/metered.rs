@@ -4,7 +4,7 @@
 
 use wasm_mini::{Engine, Instance, Module, Tier, TrapCode};
 
-use crate::engines::{Ending, Native, argument, call, state};
+use crate::engines::{Ending, MIXED, Native, argument, call, state};
 use crate::random::Random;
 
 /// How often each function is called.
@@ -44,7 +44,7 @@ impl Metered {
             }
         }
         if Tier::available().len() > 1 {
-            add("mixed", Engine::builder().tier(Tier::Baseline).mixed_tiers());
+            add(MIXED, Engine::builder().tier(Tier::Baseline).mixed_tiers());
         }
         Metered(natives)
     }
