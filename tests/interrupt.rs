@@ -14,10 +14,11 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use common::process::{fork, wait_for};
 use common::{Random, on_each_tier};
 use wasm_mini::{
-    Caller, Engine, Error, Imports, Instance, InterruptHandle, Interruption, LinkError, Module,
-    Tier, Trap, TrapCode, Value,
+    BatchError, Caller, Engine, Error, Imports, Instance, InterruptHandle, Interruption, LinkError,
+    Module, Tier, Trap, TrapCode, Value,
 };
 
 const KINDS: &[Interruption] = &[Interruption::Signal, Interruption::Polled];
@@ -95,10 +96,13 @@ const GUEST: &str = r#"(module
     (func $leaf (param i64) (result i64) (i64.add (local.get 0) (i64.const 1)))
     (func (export "leaves") (local i64)
         (loop (local.set 0 (call $leaf (local.get 0))) (br 0)))
-    (func $roots (param f64) (result f64)
+    (func $roots (export "slow") (param f64) (result f64)
         local.get 0 f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt
         f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt
         f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt)
+    (func (export "slow_or_not") (param f64) (result f64)
+        (if (f64.lt (local.get 0) (f64.const 0)) (then (unreachable)))
+        (call $roots (local.get 0)))
     (func (export "roots") (local f64) (loop (local.set 0 (call $roots (local.get 0))) (br 0)))
     (func $down (param i32) (result i32)
         (if (result i32) (i32.eqz (local.get 0))
@@ -142,7 +146,7 @@ fn endless_guests_end(tier: Tier) {
                     let _interrupter = interrupt_until_dropped(instance.interrupt_handle());
                     let trap = common::trap(&function, &[]);
                     assert_eq!(trap.code(), TrapCode::Interrupted, "{name}");
-                    assert!(trap.backtrace().iter().all(|frame| frame.function() < 17), "{trap:?}");
+                    assert!(trap.backtrace().iter().all(|frame| frame.function() < 18), "{trap:?}");
                 }
                 is_usable(&instance);
             }
@@ -262,6 +266,68 @@ fn the_host_is_not_interrupted(tier: Tier) {
                 is_interrupted(f());
                 assert_eq!((worked.get(), after.get()), (round, round - 1));
                 g().expect("the next call is not interrupted");
+            }
+        }
+    });
+}
+
+/// Functions that need no entry run in the host's own activation there, and are the host's.
+fn plain_functions_are_the_callers(tier: Tier) {
+    const CALLS: u32 = 200_000;
+    patiently(|| {
+        for kind in KINDS {
+            let plain = instance(tier, *kind, GUEST);
+            let roots = plain.typed_func::<fn(f64) -> f64>("slow").unwrap();
+            let expected = roots.call(7.0).unwrap();
+            let (begun, done) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+            let (has_begun, is_done) = (begun.clone(), done.clone());
+            let mut imports = Imports::none();
+            imports.func("h", "work", move || {
+                has_begun.set(has_begun.get() + 1);
+                for _ in 0..CALLS {
+                    assert_eq!(roots.call(7.0).unwrap().to_bits(), expected.to_bits());
+                }
+                is_done.set(is_done.get() + 1);
+            });
+            let text = r#"(module (import "h" "work" (func $work))
+                (func (export "run") (loop (call $work) (br 0))))"#;
+            let guest = with_imports(tier, *kind, text, &imports);
+            let run = guest.typed_func::<fn()>("run").unwrap();
+            for _ in 0..3 {
+                let _interrupter = interrupt_until_dropped(guest.interrupt_handle());
+                is_interrupted(run.call());
+                assert!(begun.get() > 0);
+                assert_eq!(begun.get(), done.get(), "an activation of the host's was cut short");
+            }
+        }
+    });
+}
+
+/// A batch ends at a row, also of a function that no signal finds.
+fn batches_end(tier: Tier) {
+    const ROWS: usize = 1 << 16;
+    patiently(|| {
+        for kind in KINDS {
+            let instance = instance(tier, *kind, GUEST);
+            for name in ["slow", "slow_or_not"] {
+                let batch = instance.batch_func::<fn(f64) -> f64>(name).unwrap();
+                let column = vec![7.0; ROWS];
+                let expected = instance.func::<fn(f64) -> f64>(name).unwrap()(7.0).unwrap();
+                loop {
+                    let mut results = vec![-1.0; ROWS];
+                    let called = batch.call_with_deadline(
+                        Duration::from_millis(1),
+                        (&column,),
+                        &mut results,
+                    );
+                    // It may be done before the watcher wakes.
+                    let Err(error) = called else { continue };
+                    let BatchError::Trap { row, trap } = error else { panic!("{error}") };
+                    assert_eq!(trap.code(), TrapCode::Interrupted);
+                    assert!(results[..row].iter().all(|result| *result == expected));
+                    assert!(results[row..].iter().all(|result| *result == -1.0));
+                    break;
+                }
             }
         }
     });
@@ -557,20 +623,9 @@ fn a_forked_child_has_a_watcher_of_its_own(tier: Tier) {
         let instance = instance(tier, Interruption::Signal, GUEST);
         let forever = instance.typed_func::<fn()>("loop").unwrap();
         is_interrupted(forever.call_with_deadline(Duration::from_millis(1)));
-        // SAFETY: the child calls guests, waits for its own watcher, and ends without the parent's
-        // destructors; no lock that it needs is held by this test.
-        unsafe {
-            let child = libc::fork();
-            if child == 0 {
-                libc::alarm(100);
-                let result = forever.call_with_deadline(Duration::from_millis(1));
-                let done = result.is_err_and(|trap| trap.code() == TrapCode::Interrupted);
-                libc::_exit(if done { 42 } else { 1 });
-            }
-            let mut status = 0;
-            assert_eq!(libc::waitpid(child, &mut status, 0), child);
-            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 42, "{status:x}");
-        }
+        wait_for(fork(|| {
+            is_interrupted(forever.call_with_deadline(Duration::from_millis(1)));
+        }));
     });
 }
 
@@ -587,6 +642,8 @@ on_each_tier!(
     long_copies_end,
     the_host_is_not_interrupted,
     a_blocked_host_function_is_waited_for,
+    plain_functions_are_the_callers,
+    batches_end,
     an_inner_call_ends_alone,
     an_outer_call_ends_with_all_inside,
     an_inner_deadline_ends_the_inner_call,

@@ -165,12 +165,39 @@ impl Guest {
         // SAFETY: the context is one of a live instance, which keeps the module's code map alive.
         let map = unsafe { (*vmctx).module.cast::<CodeMap>().as_ref() }?;
         let offset = map.offset_of(pc)?;
-        // Such a function faults only where the stack ends, and for a guest there is always some left:
-        // this is the host's own overflow. Nor is it known whether it could be interrupted.
-        if map.plain_at(offset).is_ok() {
-            return None;
-        }
-        Some(Guest { thread, map, offset })
+        let guest = Guest { thread, map, offset };
+        let (frame_pointer, stack_pointer) = (register(libc::REG_RBP), register(libc::REG_RSP));
+        // SAFETY: these are the registers at `offset`.
+        let is_guest = map.plain_at(offset).is_err()
+            || unsafe { guest.was_called_by_guest(frame_pointer, stack_pointer) };
+        is_guest.then_some(guest)
+    }
+
+    /// Whether it was a guest that called the plain function that is stopped here, and not the host. A
+    /// guest that does little else than call one would hardly ever be found in its own code.
+    ///
+    /// # Safety
+    ///
+    /// The guest was stopped at `offset` with these values in rbp and rsp.
+    unsafe fn was_called_by_guest(&self, frame_pointer: usize, stack_pointer: usize) -> bool {
+        /// `push rbp; mov rbp, rsp`.
+        const FRAME: [u8; 4] = [0x55, 0x48, 0x89, 0xe5];
+        /// Those of `ret`, before which rbp is the caller's again.
+        const RETURNS: [u8; 2] = [0xc3, 0xc2];
+        let Some(function) = self.map.function_at(self.offset) else { return false };
+        let (start, end) = (function.code.start as usize, function.code.end as usize);
+        let code = &self.map.code.bytes()[start..end];
+        let (done, left) = code.split_at(self.offset as usize - start);
+        let has_frame = done.starts_with(&FRAME) && !RETURNS.contains(&left[0]);
+        let place = match function.frameless {
+            true => stack_pointer,
+            false if has_frame => frame_pointer.wrapping_add(8),
+            // A moment before or after it has.
+            false => return false,
+        };
+        // SAFETY: a plain function calls nobody and moves neither register but as it was just looked
+        // at, so that this is where its return address lies.
+        self.thread.is_on_stack(place) && regions::contain(unsafe { *(place as *const usize) })
     }
 
     /// Records the trap and makes the guest resume at the landing pad.
