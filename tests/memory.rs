@@ -5,7 +5,7 @@ mod common;
 
 use std::fmt::Write as _;
 
-use common::process::in_own_process;
+use common::process::{fork, succeeds, wait_for};
 use common::{Random, engine, on_each_tier};
 use wasm_mini::{Engine, Func, Imports, Instance, Module, Tier, Trap, TrapCode, Value};
 
@@ -366,8 +366,7 @@ fn nothing_is_left_of_full_memories(tier: Tier) {
 
 /// A process that forks shares no idle memory with its child.
 fn memories_after_a_fork(tier: Tier) {
-    let test = format!("{tier}::memories_after_a_fork");
-    let scenario = || {
+    succeeds(tier, "memories_after_a_fork", "fork", || {
         let engine = Engine::new(tier).expect("an engine");
         let module = Module::with_engine(&engine, GROWING).expect("a module");
         let new = || Instance::new(&module, &Imports::none()).expect("an instance");
@@ -387,25 +386,11 @@ fn memories_after_a_fork(tier: Tier) {
         for _ in 0..3 {
             use_one(0);
         }
-        // SAFETY: this process has one thread, besides the harness's, which waits.
-        let child = unsafe { libc::fork() };
         // Each uses pages that the other does not.
-        let both = || (0..20).for_each(|_| use_one(if child == 0 { 4096 } else { 8192 }));
-        if child == 0 {
-            // A panic must not reach the harness, which is not there.
-            let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(both)).is_err();
-            // SAFETY: ends the child without the harness.
-            unsafe { libc::_exit(i32::from(failed)) };
-        }
-        both();
-        let mut status = 0;
-        // SAFETY: the variable is alive.
-        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "{status:#x}");
-    };
-    if let Some(ending) = in_own_process(&test, &test, scenario) {
-        ending.expect_success();
-    }
+        let child = fork(|| (0..20).for_each(|_| use_one(4096)));
+        (0..20).for_each(|_| use_one(8192));
+        wait_for(child);
+    });
 }
 
 /// The trap is the access's, whatever stands before it and is done later.

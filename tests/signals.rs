@@ -4,19 +4,16 @@
 mod common;
 
 use std::env;
-use std::fs::File;
-use std::io::{Read, Write};
 use std::mem;
-use std::os::fd::FromRawFd;
 use std::process::Command;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::process::{Ending, in_own_process};
+use common::process::{scenario, succeeds};
 use common::{instance, instantiate, module, on_each_tier};
-use wasm_mini::{Engine, Module, Tier, TrapCode};
+use wasm_mini::{Module, Tier, TrapCode};
 
 /// Traps in each way that a tier may turn into a signal, and computes.
 const GUEST: &str = r#"(module
@@ -41,19 +38,6 @@ fn exercise_module(module: &Module) {
         assert_eq!(stop().expect_err("a trap").code(), TrapCode::Unreachable);
         assert_eq!(forever(0).expect_err("a trap").code(), TrapCode::StackOverflow);
         assert_eq!(div(-9, 2).expect("no trap"), -4);
-    }
-}
-
-/// Runs the scenario in a process of its own; `None` in that process. Takes the name of the
-/// function that is listed in `on_each_tier!` below.
-fn scenario(tier: Tier, test: &str, role: &str, run: impl FnOnce()) -> Option<Ending> {
-    in_own_process(&format!("{tier}::{test}"), role, run)
-}
-
-/// The scenario must run to its end.
-fn succeeds(tier: Tier, test: &str, role: &str, run: impl FnOnce()) {
-    if let Some(ending) = scenario(tier, test, role, run) {
-        ending.expect_success();
     }
 }
 
@@ -625,152 +609,6 @@ fn guests_trap_on_an_unlimited_main_stack(tier: Tier) {
     on_the_main_thread("unlimited", tier, "ulimit -s unlimited 2>/dev/null || exit 77;");
 }
 
-// ---- Forks. ----
-
-/// Forks; the child runs the closure and never returns. Returns the child.
-fn fork(child: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: the process has one thread that matters here; the child leaves by `_exit`, whatever
-    // happens in the closure.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0);
-    if pid == 0 {
-        // SAFETY: no preconditions; a child that hangs must not live on.
-        unsafe { libc::alarm(30) };
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
-        // SAFETY: ends the child without running what belongs to the parent.
-        unsafe { libc::_exit(if result.is_ok() { 0 } else { 1 }) };
-    }
-    pid
-}
-
-/// The child has ended well.
-fn wait_for(child: libc::pid_t) {
-    let mut status = 0;
-    // SAFETY: the status is written to a place of its own.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "status {status:#x}");
-}
-
-fn pipe() -> (File, File) {
-    let mut ends = [0; 2];
-    // SAFETY: `pipe` writes two descriptors, which nobody else owns.
-    unsafe {
-        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
-        (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
-    }
-}
-
-/// Modules whose function adds its number, made and dropped: overwrites what was freed.
-fn churn(engine: &Engine, salt: i32) {
-    let mut kept = Vec::new();
-    for number in 0..60 {
-        let number = number * 7 + salt;
-        let pad = "i32.const 1 i32.xor i32.const 1 i32.xor ".repeat(number as usize % 50);
-        let text = format!(
-            "(module (func (export \"f\") (param i32) (result i32)
-                local.get 0 {pad} i32.const {number} i32.add))"
-        );
-        let module = Module::with_engine(engine, text).expect("a module");
-        let f = instantiate(&module).func::<fn(i32) -> i32>("f").expect("f");
-        assert_eq!(f(1).expect("no trap"), number + 1);
-        if number % 3 == 0 {
-            kept.push((number, f));
-        }
-        for (number, f) in &kept {
-            assert_eq!(f(2).expect("no trap"), number + 2);
-        }
-    }
-}
-
-fn both_sides_of_a_fork_go_on(tier: Tier) {
-    succeeds(tier, "both_sides_of_a_fork_go_on", "fork", || {
-        let engine = Engine::new(tier).expect("an engine");
-        let module = Module::with_engine(&engine, GUEST).expect("a module");
-        let text = common::fixture("fib");
-        let fib_module = Module::with_engine(&engine, text).expect("a module");
-        let fib = instantiate(&fib_module).func::<fn(i32) -> i32>("fib").expect("fib");
-        churn(&engine, 0);
-        let child = fork(|| {
-            for salt in 0..3 {
-                assert_eq!(fib(15).expect("no trap"), 610);
-                exercise_module(&module);
-                churn(&engine, salt);
-            }
-        });
-        for salt in 3..6 {
-            assert_eq!(fib(15).expect("no trap"), 610);
-            exercise_module(&module);
-            churn(&engine, salt);
-        }
-        wait_for(child);
-        exercise_module(&module);
-    });
-}
-
-/// The parent drops everything and writes over it, while the child runs what it has.
-fn the_child_keeps_what_the_parent_drops(tier: Tier) {
-    succeeds(tier, "the_child_keeps_what_the_parent_drops", "drop", || {
-        let engine = Engine::new(tier).expect("an engine");
-        let module = Module::with_engine(&engine, GUEST).expect("a module");
-        let fib_module = Module::with_engine(&engine, common::fixture("fib")).expect("a module");
-        let fib = instantiate(&fib_module).func::<fn(i32) -> i32>("fib").expect("fib");
-        let ((mut wait, mut signal), (mut heard, mut tell)) = (pipe(), pipe());
-        let child = fork(|| {
-            assert_eq!(fib(10).expect("no trap"), 55);
-            tell.write_all(b"x").expect("the parent listens");
-            wait.read_exact(&mut [0]).expect("the parent tells");
-            for _ in 0..20 {
-                assert_eq!(fib(15).expect("no trap"), 610);
-                exercise_module(&module);
-            }
-        });
-        heard.read_exact(&mut [0]).expect("the child tells");
-        drop((fib, fib_module, module));
-        churn(&engine, 1);
-        signal.write_all(b"x").expect("the child listens");
-        churn(&engine, 2);
-        wait_for(child);
-    });
-}
-
-/// And the other way round.
-fn the_parent_keeps_what_the_child_drops(tier: Tier) {
-    succeeds(tier, "the_parent_keeps_what_the_child_drops", "drop", || {
-        let engine = Engine::new(tier).expect("an engine");
-        let module = Module::with_engine(&engine, GUEST).expect("a module");
-        let mut handles = Some((engine.clone(), module.clone()));
-        for _ in 0..3 {
-            let child = fork(|| {
-                let (engine, module) = handles.take().expect("not dropped yet");
-                drop(module);
-                churn(&engine, 5);
-                drop(engine);
-            });
-            exercise_module(&module);
-            churn(&engine, 6);
-            wait_for(child);
-            exercise_module(&module);
-        }
-    });
-}
-
-/// A child of a child, and many forks: each makes a region of its own.
-fn forks_of_forks(tier: Tier) {
-    succeeds(tier, "forks_of_forks", "fork", || {
-        let engine = Engine::new(tier).expect("an engine");
-        for salt in 0..4 {
-            churn(&engine, salt);
-            let child = fork(|| {
-                churn(&engine, 10 + salt);
-                let grandchild = fork(|| churn(&engine, 20 + salt));
-                churn(&engine, 30 + salt);
-                wait_for(grandchild);
-            });
-            wait_for(child);
-        }
-    });
-}
-
 on_each_tier!(
     handlers_from_before_get_their_signals,
     handlers_from_after_pass_the_guests_signals_on,
@@ -786,8 +624,4 @@ on_each_tier!(
     guests_trap_on_the_main_thread,
     guests_trap_on_main_stacks_of_other_sizes,
     guests_trap_on_an_unlimited_main_stack,
-    both_sides_of_a_fork_go_on,
-    the_child_keeps_what_the_parent_drops,
-    the_parent_keeps_what_the_child_drops,
-    forks_of_forks,
 );

@@ -9,7 +9,6 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use super::batch::BatchFunc;
 use super::builtins::BUILTINS;
 use super::engine::Interruption;
 use super::externs::{Extern, Global, Memory, Table};
@@ -23,16 +22,15 @@ use super::interrupt::{InterruptHandle, RequestCell};
 use super::memory::LinearMemory;
 use super::module::Module;
 use super::places::{MemoryOf, TableOf};
-use super::table::{RawRef, Table as Elements};
+use super::table::Table as Elements;
 use super::thread::Thread;
 use super::trap::LastTrap;
-use super::typed::{TypedFunc, WasmFn};
 use super::{signals, trampolines, trap};
 use crate::compile::abi::{
     HostContext, Place, VmContext, VmFuncRef, VmFunction, VmGlobal, VmMemory, VmTable,
 };
-use crate::error::{ExportError, LinkError, Trap, TrapCode};
-use crate::module::{ConstExpr, Export, ExportKind, FuncType, SegmentMode};
+use crate::error::LinkError;
+use crate::module::ConstExpr;
 
 /// A module that can be called.
 ///
@@ -206,79 +204,9 @@ impl Instance {
         &self.0.module
     }
 
-    /// An exported function as a Rust closure: `'static`, owning its instance.
-    ///
-    /// `F` is the signature as a function type; parameters and results are `i32`, `u32`, `i64`,
-    /// `u64`, `f32` and `f64`, up to twelve of each, several results as a tuple. The signature is
-    /// checked here, once.
-    ///
-    /// # Errors
-    ///
-    /// There is no such export, it is not a function, or it has another signature.
-    ///
-    /// ```
-    /// use wasm_mini::{Imports, Instance, Module};
-    ///
-    /// let module = Module::new(
-    ///     r#"(module (func (export "divmod") (param i32 i32) (result i32 i32)
-    ///          (i32.div_u (local.get 0) (local.get 1))
-    ///          (i32.rem_u (local.get 0) (local.get 1))))"#,
-    /// )?;
-    /// let instance = Instance::new(&module, &Imports::none())?;
-    /// let divmod = instance.func::<fn(u32, u32) -> (u32, u32)>("divmod")?;
-    /// assert_eq!(divmod(17, 5)?, (3, 2));
-    /// assert!(divmod(1, 0).is_err());
-    /// # Ok::<(), wasm_mini::Error>(())
-    /// ```
-    pub fn func<F: WasmFn>(&self, name: &str) -> Result<F::Closure, ExportError> {
-        self.typed_func::<F>(name).map(F::into_closure)
-    }
-
-    /// Like [`Instance::func`], as a [`TypedFunc`]: saves the closure's indirect call.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Instance::func`].
-    pub fn typed_func<F: WasmFn>(&self, name: &str) -> Result<TypedFunc<F>, ExportError> {
-        let function = self.find(name, ExportKind::Function)?.index;
-        let info = &self.0.module.0.info;
-        let ty = info.function_type(function);
-        if ty.params() != F::PARAMS || ty.results() != F::RESULTS {
-            let asked = FuncType::new(F::PARAMS.iter().copied(), F::RESULTS.iter().copied());
-            return Err(ExportError::Signature {
-                name: name.to_string(),
-                expected: asked.to_string(),
-                actual: ty.to_string(),
-            });
-        }
-        let plain = match function.checked_sub(info.imported_functions) {
-            Some(defined) => self.0.module.0.map.plain[defined as usize].is_ok(),
-            None => false,
-        };
-        Ok(TypedFunc::new(self.clone(), self.0.func_ref(function), plain))
-    }
-
-    /// Like [`Instance::func`], as a [`BatchFunc`]: calls the function for each row of some columns.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Instance::func`].
-    pub fn batch_func<F: WasmFn>(&self, name: &str) -> Result<BatchFunc<F>, ExportError> {
-        self.typed_func::<F>(name).map(BatchFunc::from)
-    }
-
-    /// An exported function to be called with [`Value`](crate::Value)s, whatever its signature.
-    ///
-    /// # Errors
-    ///
-    /// There is no such export, or it is not a function.
-    pub fn dyn_func(&self, name: &str) -> Result<Func, ExportError> {
-        Ok(self.function(self.find(name, ExportKind::Function)?.index))
-    }
-
     /// What ends the calls into this instance from any other thread, and from functions of the host.
     ///
-    /// The guest ends with [`TrapCode::Interrupted`] and the instance stays usable; memory, tables and
+    /// The guest ends with [`TrapCode::Interrupted`](crate::TrapCode::Interrupted) and the instance stays usable; memory, tables and
     /// globals are as the guest left them. Compiled code does nothing for this by default: see
     /// [`Interruption`]. Functions of the host are not interrupted, but system
     /// calls that block in them may return early with `EINTR`, as with any signal.
@@ -308,36 +236,6 @@ impl Instance {
         self.0.request.handle(&self.0.thread, self.0.module.engine().interruption())
     }
 
-    /// An exported memory.
-    ///
-    /// # Errors
-    ///
-    /// There is no such export, or it is not a memory.
-    pub fn memory(&self, name: &str) -> Result<Memory, ExportError> {
-        let index = self.find(name, ExportKind::Memory)?.index;
-        Ok(Memory { instance: self.clone(), index })
-    }
-
-    /// An exported table.
-    ///
-    /// # Errors
-    ///
-    /// There is no such export, or it is not a table.
-    pub fn table(&self, name: &str) -> Result<Table, ExportError> {
-        let index = self.find(name, ExportKind::Table)?.index;
-        Ok(Table { instance: self.clone(), index })
-    }
-
-    /// An exported global.
-    ///
-    /// # Errors
-    ///
-    /// There is no such export, or it is not a global.
-    pub fn global(&self, name: &str) -> Result<Global, ExportError> {
-        let index = self.find(name, ExportKind::Global)?.index;
-        Ok(Global { instance: self.clone(), index })
-    }
-
     /// The fuel that the instance has left; `None` if its engine was built without
     /// [fuel](crate::EngineBuilder::fuel).
     #[must_use]
@@ -345,51 +243,8 @@ impl Instance {
         self.0.fuel().map(|_| Fuel::new(self.clone()))
     }
 
-    /// An export, whatever it is.
-    #[must_use]
-    pub fn export(&self, name: &str) -> Option<Extern> {
-        self.0.module.0.info.export(name).and_then(|export| self.extern_of(export))
-    }
-
-    /// All exports, in the module's order.
-    pub fn exports(&self) -> impl Iterator<Item = (&str, Extern)> {
-        let exports = self.0.module.0.info.exports.iter();
-        exports.filter_map(|export| Some((&*export.name, self.extern_of(export)?)))
-    }
-
-    fn extern_of(&self, export: &Export) -> Option<Extern> {
-        let (instance, index) = (self.clone(), export.index);
-        Some(match export.kind {
-            ExportKind::Function => Extern::Func(self.function(index)),
-            ExportKind::Memory => Extern::Memory(Memory { instance, index }),
-            ExportKind::Table => Extern::Table(Table { instance, index }),
-            ExportKind::Global => Extern::Global(Global { instance, index }),
-            ExportKind::Tag => return None,
-        })
-    }
-
-    fn find(&self, name: &str, kind: ExportKind) -> Result<&Export, ExportError> {
-        let info = &self.0.module.0.info;
-        match info.export(name) {
-            Some(export) if export.kind == kind => Ok(export),
-            Some(export) => Err(ExportError::Kind {
-                name: name.to_string(),
-                expected: kind.name(),
-                actual: export.kind.name(),
-            }),
-            None => {
-                let of_kind = info.exports.iter().filter(|export| export.kind == kind);
-                Err(ExportError::Unknown {
-                    name: name.to_string(),
-                    kind: kind.name(),
-                    known: of_kind.map(|export| export.name.to_string()).collect(),
-                })
-            }
-        }
-    }
-
     /// A function that may be referred to: exported, in a segment, or the start function.
-    fn function(&self, function: u32) -> Func {
+    pub(super) fn function(&self, function: u32) -> Func {
         let ty = self.0.module.0.info.function_type(function).clone();
         Func::new(self.clone(), self.0.func_ref(function), ty)
     }
@@ -580,31 +435,6 @@ impl Inner {
         }
     }
 
-    /// Copies active segments where they belong, in order: those of tables first.
-    fn apply_segments(&self) -> Result<(), Trap> {
-        let info = &self.module.0.info;
-        let trap = |code| Trap::new(code, Vec::new(), false);
-        for (i, segment) in info.elements.iter().enumerate() {
-            if let SegmentMode::Active { index, offset } = segment.mode {
-                let (to, len) = (self.evaluate(offset) as u32, segment.items.len() as u32);
-                self.init_table(index, i, to, 0, len)
-                    .ok_or_else(|| trap(TrapCode::TableOutOfBounds))?;
-            }
-            if !matches!(segment.mode, SegmentMode::Passive) {
-                self.drop_elements(i);
-            }
-        }
-        for (i, segment) in info.data.iter().enumerate() {
-            if let SegmentMode::Active { index, offset } = segment.mode {
-                let (to, len) = (self.evaluate(offset) as u32, segment.bytes.len() as u64);
-                self.init_memory(index, i, u64::from(to), 0, len)
-                    .ok_or_else(|| trap(TrapCode::MemoryOutOfBounds))?;
-                self.drop_data(i);
-            }
-        }
-        Ok(())
-    }
-
     /// The value of a constant expression.
     pub fn evaluate(&self, expr: ConstExpr) -> u128 {
         match expr {
@@ -693,53 +523,6 @@ impl Inner {
         let ty = owner.module.0.info.tables[index as usize];
         let elements = &owner.tables[own as usize];
         TableOf { owner, index, elements, vm: owner.vm_table(index), ty }
-    }
-
-    /// Copies part of a data segment into a memory; `None` if it does not fit.
-    pub fn init_memory(
-        &self,
-        memory: u32,
-        segment: usize,
-        to: u64,
-        from: u64,
-        len: u64,
-    ) -> Option<()> {
-        let dropped = self.dropped_data.borrow()[segment];
-        let info = &self.module.0.info;
-        let bytes: &[u8] =
-            if dropped { &[] } else { &info.data_bytes[info.data[segment].bytes.clone()] };
-        let bytes = bytes.get(from as usize..from.checked_add(len)? as usize)?;
-        let to = self.memory(memory).range(to, len)?;
-        // SAFETY: the range was just seen to lie in the memory, which is not part of the module.
-        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        Some(())
-    }
-
-    pub fn drop_data(&self, segment: usize) {
-        self.dropped_data.borrow_mut()[segment] = true;
-    }
-
-    /// Copies part of an element segment into a table; `None` if it does not fit.
-    pub fn init_table(
-        &self,
-        table: u32,
-        segment: usize,
-        to: u32,
-        from: u32,
-        len: u32,
-    ) -> Option<()> {
-        let dropped = self.dropped_elements.borrow()[segment];
-        let items: &[ConstExpr] =
-            if dropped { &[] } else { &self.module.0.info.elements[segment].items };
-        let items = items.get(from as usize..from.checked_add(len)? as usize)?;
-        let references = items.iter().map(|item| self.evaluate(*item) as RawRef);
-        // SAFETY: the segment's references are of the table's type, to functions of this instance
-        // and of those that it is linked with, as is the table's owner.
-        unsafe { self.table(table).write(to, references) }
-    }
-
-    pub fn drop_elements(&self, segment: usize) {
-        self.dropped_elements.borrow_mut()[segment] = true;
     }
 }
 

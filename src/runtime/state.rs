@@ -1,15 +1,15 @@
 //! The state that an instance's module defines, memories, tables and globals: made, shown to compiled
-//! code, and brought back to how it was when it was made.
+//! code, filled from segments, and brought back to how it was when it was made.
 
 use std::cell::RefCell;
 
 use super::growth::{Growth, Refusal, Resource};
 use super::instance::{Inner, Instance};
 use super::memory::{LinearMemory, PAGE, check_pages, max_bytes};
-use super::table::{Table as Elements, check_elements, max_elements};
+use super::table::{RawRef, Table as Elements, check_elements, max_elements};
 use crate::compile::abi::{VmGlobal, VmMemory};
-use crate::error::LinkError;
-use crate::module::Limits;
+use crate::error::{LinkError, Trap, TrapCode};
+use crate::module::{ConstExpr, Limits, SegmentMode};
 
 impl Instance {
     /// Makes the instance as a new one with the same imports would be, for less than dropping it and
@@ -196,5 +196,80 @@ impl Inner {
     fn give_back(&self, resource: Resource, index: usize, current: u64, desired: u64) {
         let index = index as u32;
         self.take_back(&Growth { resource, index, current, desired, maximum: desired });
+    }
+}
+
+/// Segments.
+impl Inner {
+    /// Copies active segments where they belong, in order: those of tables first.
+    pub fn apply_segments(&self) -> Result<(), Trap> {
+        let info = &self.module.0.info;
+        let trap = |code| Trap::new(code, Vec::new(), false);
+        for (i, segment) in info.elements.iter().enumerate() {
+            if let SegmentMode::Active { index, offset } = segment.mode {
+                let (to, len) = (self.evaluate(offset) as u32, segment.items.len() as u32);
+                self.init_table(index, i, to, 0, len)
+                    .ok_or_else(|| trap(TrapCode::TableOutOfBounds))?;
+            }
+            if !matches!(segment.mode, SegmentMode::Passive) {
+                self.drop_elements(i);
+            }
+        }
+        for (i, segment) in info.data.iter().enumerate() {
+            if let SegmentMode::Active { index, offset } = segment.mode {
+                let (to, len) = (self.evaluate(offset) as u32, segment.bytes.len() as u64);
+                self.init_memory(index, i, u64::from(to), 0, len)
+                    .ok_or_else(|| trap(TrapCode::MemoryOutOfBounds))?;
+                self.drop_data(i);
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies part of a data segment into a memory; `None` if it does not fit.
+    pub fn init_memory(
+        &self,
+        memory: u32,
+        segment: usize,
+        to: u64,
+        from: u64,
+        len: u64,
+    ) -> Option<()> {
+        let dropped = self.dropped_data.borrow()[segment];
+        let info = &self.module.0.info;
+        let bytes: &[u8] =
+            if dropped { &[] } else { &info.data_bytes[info.data[segment].bytes.clone()] };
+        let bytes = bytes.get(from as usize..from.checked_add(len)? as usize)?;
+        let to = self.memory(memory).range(to, len)?;
+        // SAFETY: the range was just seen to lie in the memory, which is not part of the module.
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Some(())
+    }
+
+    pub fn drop_data(&self, segment: usize) {
+        self.dropped_data.borrow_mut()[segment] = true;
+    }
+
+    /// Copies part of an element segment into a table; `None` if it does not fit.
+    pub fn init_table(
+        &self,
+        table: u32,
+        segment: usize,
+        to: u32,
+        from: u32,
+        len: u32,
+    ) -> Option<()> {
+        let dropped = self.dropped_elements.borrow()[segment];
+        let items: &[ConstExpr] =
+            if dropped { &[] } else { &self.module.0.info.elements[segment].items };
+        let items = items.get(from as usize..from.checked_add(len)? as usize)?;
+        let references = items.iter().map(|item| self.evaluate(*item) as RawRef);
+        // SAFETY: the segment's references are of the table's type, to functions of this instance
+        // and of those that it is linked with, as is the table's owner.
+        unsafe { self.table(table).write(to, references) }
+    }
+
+    pub fn drop_elements(&self, segment: usize) {
+        self.dropped_elements.borrow_mut()[segment] = true;
     }
 }

@@ -4,6 +4,8 @@ use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
+use wasm_mini::Tier;
+
 /// Says which part of a test a process is to play.
 const ROLE: &str = "WASM_MINI_TEST_ROLE";
 /// Printed when a scenario has run to its end.
@@ -68,4 +70,41 @@ fn start(test: &str, role: &str) -> Ending {
         .expect("the test binary runs again");
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     Ending { status: output.status, done: stderr.contains(DONE), stderr }
+}
+
+/// Runs the scenario in a process of its own; `None` in that process. Takes the name of the
+/// function that is listed in `on_each_tier!` below.
+pub fn scenario(tier: Tier, test: &str, role: &str, run: impl FnOnce()) -> Option<Ending> {
+    in_own_process(&format!("{tier}::{test}"), role, run)
+}
+
+/// The scenario must run to its end.
+pub fn succeeds(tier: Tier, test: &str, role: &str, run: impl FnOnce()) {
+    if let Some(ending) = scenario(tier, test, role, run) {
+        ending.expect_success();
+    }
+}
+
+/// Forks; the child runs the closure and never returns. Returns the child.
+pub fn fork(child: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: the process has one thread that matters here; the child leaves by `_exit`, whatever
+    // happens in the closure.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        // SAFETY: no preconditions; a child that hangs must not live on.
+        unsafe { libc::alarm(30) };
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+        // SAFETY: ends the child without running what belongs to the parent.
+        unsafe { libc::_exit(if result.is_ok() { 0 } else { 1 }) };
+    }
+    pid
+}
+
+/// The child has ended well.
+pub fn wait_for(child: libc::pid_t) {
+    let mut status = 0;
+    // SAFETY: the status is written to a place of its own.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "status {status:#x}");
 }
