@@ -568,7 +568,8 @@ fn fuel_bounds_what_a_program_executes() {
         // One for the call, five for each iteration, one for the result.
         run_text(text, &["--tier", tier, "--fuel", "502", "100"]).prints("0\n");
         run_text(text, &["--tier", tier, "--fuel", "501", "100"]).fails(1, &["out of fuel"]);
-        run_text(text, &["--tier", tier, "--fuel", "x", "100"]).fails(2, &["--fuel"]);
+        run_text(text, &["--tier", tier, "--fuel", "x", "100"])
+            .fails(2, &["--fuel", "whole number"]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Hostile modules: damaged ones by the hundred thousand are validated, compiled, linked with whatever
-//! is at hand and, where they are sure to end, run. Nothing may come of it but a value or an error:
-//! no panic, no crash, no hang, and no more memory than the limits say.
+//! is at hand and run, with fuel or with deadlines in turn. Nothing may come of it but a value or an
+//! error: no panic, no crash, no hang, and no more memory than the limits say.
 //!
 //! A short run is part of the test suite. The long one is
 //!
@@ -15,6 +15,8 @@
 mod common;
 #[path = "common/corpus.rs"]
 mod corpus;
+#[path = "common/counting.rs"]
+mod counting;
 #[path = "common/exercise.rs"]
 mod exercise;
 #[path = "common/mutate.rs"]
@@ -23,8 +25,6 @@ mod mutate;
 #[path = "common/smith.rs"]
 mod smith;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -35,7 +35,8 @@ use std::time::Duration;
 
 use common::{Random, on_each_tier, random};
 use corpus::{Corpus, Origin};
-use exercise::{Outcomes, exercise};
+use counting::heap_of;
+use exercise::{Bound, Outcomes, exercise};
 use wasm_mini::{Engine, Limits, Tier};
 
 /// How many mutants each tier gets in the test suite.
@@ -48,43 +49,6 @@ const HEAP_PER_BYTE: i64 = 4_000;
 /// What guests may have.
 const PAGES: u32 = 256;
 const ELEMENTS: u32 = 100_000;
-
-/// The system's allocator, counting what each thread has in use.
-struct Counting;
-
-thread_local! {
-    /// Bytes in use, and the most that were.
-    static HEAP_USE: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
-}
-
-fn count(change: i64) {
-    let (live, peak) = HEAP_USE.get();
-    HEAP_USE.set((live + change, peak.max(live + change)));
-}
-
-// SAFETY: everything is the system's allocator's; counting neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as i64);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as i64);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        count(-(layout.size() as i64));
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// The processor time of the calling thread.
 fn processor_time() -> Duration {
@@ -113,12 +77,14 @@ fn corpus() -> &'static Corpus {
     CORPUS.get_or_init(Corpus::load)
 }
 
-fn engine(tier: Tier) -> Engine {
+/// Engines whose guests end, one for each way to make them.
+fn engines(tier: Tier) -> [Engine; 2] {
     let mut limits = Limits::default();
     limits.memory_pages = PAGES;
     limits.table_elements = ELEMENTS;
     // One thread does it all, so that its time and its heap are all that there are.
-    Engine::builder().tier(tier).limits(limits).compile_threads(1).build().expect("an engine")
+    let builder = || Engine::builder().tier(tier).limits(limits).compile_threads(1);
+    [Bound::Fuel, Bound::Deadline].map(|bound| bound.set(builder()).build().expect("an engine"))
 }
 
 /// The mutant with that number: the same on every tier and in every run with the same corpus.
@@ -142,20 +108,20 @@ fn peak_of_process() -> u64 {
 }
 
 fn run(tier: Tier, mutants: impl Iterator<Item = (u64, Origin, Vec<u8>)>) -> Tally {
-    let engine = engine(tier);
+    let engines = engines(tier);
     let path = format!("{}/hostile-{tier}.wasm", env!("CARGO_TARGET_TMPDIR"));
     let mut tally = Tally::default();
     for (number, origin, binary) in mutants {
         fs::write(&path, &binary).expect("a file for the mutant");
         *tally.origins.entry(origin).or_default() += 1;
-        let (live, _) = HEAP_USE.get();
-        HEAP_USE.set((live, live));
+        let engine = &engines[number as usize % engines.len()];
         let start = processor_time();
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            exercise(&engine, &binary, number, &mut tally.outcomes)
-        }));
+        let (_, heap, done) = heap_of(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                exercise(engine, &binary, number, &mut tally.outcomes)
+            }))
+        });
         let took = processor_time() - start;
-        let heap = HEAP_USE.get().1 - live;
         if done.is_err() {
             let kept = format!("{path}.{number}");
             fs::write(&kept, &binary).expect("a file for the mutant");

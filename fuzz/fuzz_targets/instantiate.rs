@@ -1,7 +1,8 @@
-//! Any bytes as a module, linked with garbage on each tier and run where that is sure to end.
+//! Any bytes as a module, linked with garbage on each tier and run on a bounded amount of fuel.
 #![no_main]
 
 #[path = "../../tests/common/exercise.rs"]
+#[allow(dead_code)]
 mod exercise;
 #[path = "../../tests/common/random.rs"]
 #[allow(dead_code)]
@@ -16,8 +17,11 @@ static ENGINES: LazyLock<Vec<Engine>> = LazyLock::new(|| {
     let mut limits = Limits::default();
     limits.memory_pages = 256;
     limits.table_elements = 100_000;
-    let build = |tier: &Tier| Engine::builder().tier(*tier).limits(limits).compile_threads(1).build();
-    Tier::available().iter().map(|tier| build(tier).expect("an engine")).collect()
+    let build = |tier: &Tier| {
+        let builder = Engine::builder().tier(*tier).limits(limits).compile_threads(1);
+        exercise::Bound::Fuel.set(builder).build().expect("an engine")
+    };
+    Tier::available().iter().map(build).collect()
 });
 
 fuzz_target!(|input: (u64, &[u8])| {

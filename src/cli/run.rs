@@ -33,7 +33,7 @@ pub struct Run {
 
     /// How much fuel the program may consume, about one unit for each operator; without this, as
     /// much as it likes
-    #[arg(long, value_name = "UNITS")]
+    #[arg(long, value_name = "UNITS", value_parser = units)]
     fuel: Option<u64>,
 
     /// End the call, and the start function, after so long: 1.5s, 200ms, 50us
@@ -90,6 +90,11 @@ impl Run {
             .map_err(|error| Failure::output(&error))?;
         Ok(Exit::Success)
     }
+}
+
+/// For clap: an amount of fuel.
+fn units(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "a whole number of units, such as 1000000".to_string())
 }
 
 /// For clap: a number with its unit.

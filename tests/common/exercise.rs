@@ -1,15 +1,16 @@
 //! What is done with a module that nobody trusts: validated, loaded, linked with whatever is at hand
-//! and, where that is sure to end, run. Nothing may come of it but a value or an error.
+//! and run, on an engine with a [`Bound`]. Nothing may come of it but a value or an error.
 //!
 //! Shared by `tests/hostile.rs` and the targets in `fuzz/`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use wasm_mini::{
-    Engine, Error, ExternRef, FuncType, Imports, Instance, LinkError, LoadError, Module, TrapCode,
-    ValType, Value, validate,
+    Engine, EngineBuilder, Error, ExternRef, FuncType, Imports, Instance, LinkError, LoadError,
+    Module, TrapCode, ValType, Value, validate,
 };
-use wasmparser::{Operator, Parser, Payload, TypeRef};
+use wasmparser::{Parser, Payload, TypeRef};
 
 use crate::random::Random;
 
@@ -26,64 +27,28 @@ pub struct Outcomes {
     pub traps: BTreeMap<u8, u64>,
 }
 
-/// How long a function may run, in operators.
-const LONGEST: u64 = 5_000_000;
-
-/// Which functions are sure to end, soon: those without loops and indirect calls that only call such
-/// functions. And the start function.
-struct Shape {
-    /// The operators of each function and what it calls; `None` where it may not end.
-    bodies: Vec<Option<(u64, Vec<u32>)>>,
-    start: Option<u32>,
+/// How a guest is made to end.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound {
+    Fuel,
+    Deadline,
 }
 
-impl Shape {
-    fn of(binary: &[u8]) -> Shape {
-        let mut shape = Shape { bodies: Vec::new(), start: None };
-        for payload in Parser::new(0).parse_all(binary) {
-            match payload.expect("a valid module") {
-                Payload::ImportSection(reader) => {
-                    let types = reader.into_imports().map(|import| import.expect("an import").ty);
-                    let functions = types.filter(|ty| matches!(ty, TypeRef::Func(_)));
-                    shape.bodies.extend(functions.map(|_| Some((1, Vec::new()))));
-                }
-                Payload::StartSection { func, .. } => shape.start = Some(func),
-                Payload::CodeSectionEntry(body) => {
-                    let mut reader = body.get_operators_reader().expect("operators");
-                    let (mut count, mut calls, mut ends) = (0, Vec::new(), true);
-                    while ends && !reader.eof() {
-                        count += 1;
-                        match reader.read().expect("an operator") {
-                            Operator::Loop { .. } | Operator::CallIndirect { .. } => ends = false,
-                            Operator::Call { function_index } => calls.push(function_index),
-                            _ => {}
-                        }
-                    }
-                    shape.bodies.push(ends.then_some((count, calls)));
-                }
-                _ => {}
-            }
-        }
-        shape
-    }
+/// The fuel of a call, and the time.
+const FUEL: u64 = 100_000;
+const DEADLINE: Duration = Duration::from_millis(2);
 
-    fn ends(&self, function: u32) -> bool {
-        self.cost(function, 50).is_some_and(|cost| cost < LONGEST)
-    }
-
-    /// How many operators a call may execute, if it goes no deeper than that.
-    fn cost(&self, function: u32, depth: u32) -> Option<u64> {
-        let (own, calls) = self.bodies[function as usize].as_ref()?;
-        let mut sum = *own;
-        for callee in calls {
-            sum = sum.saturating_add(self.cost(*callee, depth.checked_sub(1)?)?);
-            if sum > LONGEST {
-                return None;
-            }
+impl Bound {
+    pub fn set(self, builder: EngineBuilder) -> EngineBuilder {
+        match self {
+            Bound::Fuel => builder.fuel(FUEL),
+            Bound::Deadline => builder.deadline(DEADLINE),
         }
-        Some(sum)
     }
 }
+
+/// How many of a module's functions are called.
+const FUNCTIONS: usize = 40;
 
 fn zero(ty: ValType) -> Value {
     match ty {
@@ -243,10 +208,6 @@ pub fn exercise(engine: &Engine, binary: &[u8], number: u64, outcomes: &mut Outc
     if !is_binary(binary) {
         return;
     }
-    let shape = Shape::of(binary);
-    if shape.start.is_some_and(|start| !shape.ends(start)) {
-        return;
-    }
     let mut random = Random::new(!number);
     let imports = garbage(engine, binary, &mut random);
     let instance = match Instance::new(&module, &imports) {
@@ -264,11 +225,14 @@ pub fn exercise(engine: &Engine, binary: &[u8], number: u64, outcomes: &mut Outc
     for (_, export) in instance.exports() {
         let _ = format!("{export:?}");
     }
-    for function in module.exported_functions().filter(|function| shape.ends(function.index())) {
+    for function in module.exported_functions().take(FUNCTIONS) {
         let func = instance.dyn_func(function.name()).expect("an exported function");
         for _ in 0..2 {
             let arguments: Vec<_> =
                 function.ty().params().iter().map(|ty| argument(&mut random, *ty)).collect();
+            if let Some(fuel) = instance.fuel() {
+                fuel.set(FUEL);
+            }
             match func.call(&arguments) {
                 Ok(results) => {
                     assert!(

@@ -91,7 +91,7 @@ fn compare(plan: Plan, kernel: &Kernel) -> Race {
 }
 
 /// Guests that never end by themselves.
-const ENDLESS: [(&str, &str); 6] = [
+const ENDLESS: [(&str, &str); 7] = [
     ("a loop of one branch", "(loop (br 0))"),
     ("calls, deeper and deeper and back", "(loop (drop (call $fib (i32.const 30))) (br 0))"),
     (
@@ -104,6 +104,10 @@ const ENDLESS: [(&str, &str); 6] = [
     ),
     ("memory.grow by nothing", "(loop (drop (memory.grow (i32.const 0))) (br 0))"),
     ("calls of the host", "(loop (call $host) (br 0))"),
+    (
+        "calls of a slow leaf",
+        "(local $x f64) (loop (local.set $x (call $slow (local.get $x))) (br 0))",
+    ),
 ];
 
 fn latencies(calls: u32) -> Section {
@@ -116,12 +120,14 @@ fn latencies(calls: u32) -> Section {
     let mut section = Section::new("A deadline by signal", note, &header);
     let mut worst = Duration::ZERO;
     for (what, body) in ENDLESS {
+        let slow = "f64.sqrt ".repeat(30);
         let text = format!(
             r#"(module (import "h" "nothing" (func $host)) (memory 16384)
                 (func $fib (param i32) (result i32)
                     (if (i32.lt_u (local.get 0) (i32.const 2)) (then (return (local.get 0))))
                     (i32.add (call $fib (i32.sub (local.get 0) (i32.const 1)))
                         (call $fib (i32.sub (local.get 0) (i32.const 2)))))
+                (func $slow (param f64) (result f64) local.get 0 {slow})
                 (func (export "run") {body}))"#
         );
         let binary = programs::binary(&text);
