@@ -150,11 +150,6 @@ impl Slots {
         Slot::Memory(offset)
     }
 
-    /// How many registers of either class have been handed out, integers first.
-    pub const fn registers(&self) -> (usize, usize) {
-        (self.ints, self.floats)
-    }
-
     /// The size of what has been handed out in memory, a multiple of 16.
     pub const fn memory_bytes(&self) -> u32 {
         self.memory.next_multiple_of(16)
@@ -187,7 +182,7 @@ fn located(slot: Slot, gprs: &[Gpr], xmms: &[Xmm]) -> Location {
 #[repr(C)]
 pub(crate) struct VmContext {
     /// A function that needs stack traps when rsp is below this. First, so that the check in
-    /// prologues is the shortest.
+    /// prologues is the shortest. In a [`HostContext`] it is the host function's limit.
     pub stack_limit: usize,
     /// The address of the code that a trap site calls: see [`RAISE_TRAP`].
     pub raise_trap: usize,
@@ -209,9 +204,11 @@ pub(crate) struct VmContext {
 #[repr(C)]
 pub(crate) struct HostContext {
     pub vm: VmContext,
-    /// `extern "sysv64" fn(parameters…, *mut HostContext) -> { result, status: u64 }` for functions
-    /// with a direct crossing, else `extern "sysv64" fn(*mut RegisterFile, *mut HostContext) -> u64`.
-    /// A status other than 0 means that the error is noted in the thread's state.
+    /// `extern "sysv64" fn(parameters…, *mut HostContext, *mut usize) -> result` for functions with a
+    /// direct crossing. The last parameter is where the address lies that the crossing returns to,
+    /// which a shim that fails exchanges: see [`ThreadState::host_return`]. All others have
+    /// `extern "sysv64" fn(*mut RegisterFile, *mut HostContext) -> u64`, which returns a status: other
+    /// than 0 if it failed.
     pub shim: usize,
     /// What the shim is for.
     pub function: *const (),
@@ -425,13 +422,17 @@ pub(crate) struct ThreadState {
     /// The stack pointer of the innermost entry from the host, where its landing pad finds what it
     /// saved; 0 while no wasm runs on the thread.
     pub entry_sp: AtomicUsize,
-    /// How many entries there have been on the thread. An entry's number is what this is behind it.
-    pub calls: AtomicU64,
+    /// How many requests there have been to end guests of the thread, from whatever thread.
+    pub requests: AtomicU64,
     /// Not 0 if a guest of the thread may have to end: whoever sees that asks [`Builtin::Poll`], which
     /// knows. Nothing but a hint, which other threads set.
     pub stop: AtomicU32,
     /// What [`Builtin::Poll`] found out: not 0 if the guest is to end. The thread's own.
     pub verdict: AtomicU32,
+    /// Where a function of the host that has failed would have returned to. It returns to
+    /// the trampolines' `host_failed` instead, so that those that do not fail need not say so. The
+    /// thread's own.
+    pub host_return: AtomicUsize,
 }
 
 /// What [`ThreadState::entry_sp`] points to, on the stack.
@@ -439,8 +440,8 @@ pub(crate) struct ThreadState {
 pub(crate) struct EntryRecord {
     /// The entry before this one on the thread, from a host function that its guest called.
     pub before: *const EntryRecord,
-    /// The entry's number, greater than that of each entry before it.
-    pub number: u64,
+    /// What [`ThreadState::requests`] was: the first request that may concern the entry.
+    pub requests: u64,
     /// The context that was entered: an instance's, or that of a function of the host.
     pub vmctx: *const VmContext,
 }
@@ -466,10 +467,12 @@ pub(crate) const BUILTINS: i32 = offset_of!(VmContext, builtins) as i32;
 pub(crate) const SHIM: i32 = offset_of!(HostContext, shim) as i32;
 /// Offset of the innermost entry's stack pointer in the [`ThreadState`].
 pub(crate) const ENTRY_SP: i32 = offset_of!(ThreadState, entry_sp) as i32;
-/// Offset of the number of entries in the [`ThreadState`].
-pub(crate) const CALLS: i32 = offset_of!(ThreadState, calls) as i32;
+/// Offset of the number of requests in the [`ThreadState`].
+pub(crate) const REQUESTS: i32 = offset_of!(ThreadState, requests) as i32;
 /// Offset of the hint that a guest may have to end in the [`ThreadState`]: 4 bytes, 0 if not.
 pub(crate) const STOP: i32 = offset_of!(ThreadState, stop) as i32;
+/// Offset of a failed host function's return address in the [`ThreadState`].
+pub(crate) const HOST_RETURN: i32 = offset_of!(ThreadState, host_return) as i32;
 /// Offset of what [`Builtin::Poll`] found out in the [`ThreadState`]: 4 bytes.
 pub(crate) const VERDICT: i32 = offset_of!(ThreadState, verdict) as i32;
 

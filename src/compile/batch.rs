@@ -11,7 +11,7 @@ use super::abi::{
     BUILTINS, Builtin, FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, RAISE_TRAP, STOP,
     Slot, Slots, THREAD, VERDICT, VMCTX,
 };
-use super::trampoline::{enter, leave, pop_frame_and_return, push_frame};
+use super::trampoline::{enter, leave, pop_saved_and_return, push_saved};
 use crate::asm::{Alu, Assembler, Cond, FloatSize, Gpr, Mem, Scale, Size};
 use crate::module::ValType;
 
@@ -47,7 +47,7 @@ pub(crate) fn emit(params: &[ValType], result: Option<ValType>) -> Vec<u8> {
     let field = |offset: usize| Mem::base(FILE, offset as i32);
 
     let mut asm = Assembler::new();
-    push_frame(&mut asm);
+    push_saved(&mut asm);
     asm.mov_rr(Size::S64, VMCTX, Gpr::Rsi);
     asm.mov_rr(Size::S64, FILE, Gpr::Rdi);
     asm.mov_rr(Size::S64, CODE, Gpr::Rdx);
@@ -96,7 +96,7 @@ pub(crate) fn emit(params: &[ValType], result: Option<ValType>) -> Vec<u8> {
 
     leave(&mut asm);
     asm.zero(Gpr::Rax);
-    pop_frame_and_return(&mut asm);
+    pop_saved_and_return(&mut asm);
     nested.emit(&mut asm);
     asm.buf.bytes().to_vec()
 }

@@ -7,23 +7,30 @@
 //!
 //! ```text
 //! return address of the host
-//! rbp                                  rbp points here
-//! rbx r12 r13 r14 r15                  a trap skips the epilogues that would restore them
+//! rbp rbx r12 r13 r14 r15              a trap skips the epilogues that would restore them
 //! the context
-//! the entry's number
+//! the thread's requests so far
 //! the entry before this one, or 0      ThreadState::entry_sp points here: an EntryRecord
 //! ```
+//!
+//! What calls do one after the other must not become a chain: an entry reads nothing that the entry
+//! before it has written, but the one register that it restores, and its stack pointer comes from
+//! additions only.
 
 use std::mem::offset_of;
 
 use super::abi::{
-    CALLS, ENTRY_SP, FLOAT_PARAMS, FLOAT_RESULTS, INT_PARAMS, INT_RESULTS, RAISE_TRAP_LEN,
-    RECORD_TRAP, SHIM, THREAD, VMCTX,
+    ENTRY_SP, EntryRecord, FLOAT_PARAMS, FLOAT_RESULTS, HOST_RETURN, INT_PARAMS, INT_RESULTS,
+    RAISE_TRAP_LEN, RECORD_TRAP, REQUESTS, SHIM, THREAD, VMCTX,
 };
 use crate::asm::{Alu, Assembler, Cond, Gpr, Label, Mem, Scale, Size};
 
-/// What an entry pushes below rbp, in this order.
-const SAVED: [Gpr; 5] = [Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
+/// What an entry pushes, in this order.
+const SAVED: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, VMCTX];
+/// The size of what it pushes behind that: an [`EntryRecord`].
+const RECORD: i32 = size_of::<EntryRecord>() as i32;
+/// The size of all of it.
+const FRAME: i32 = 8 * SAVED.len() as i32 + RECORD;
 
 /// Everything that [`RegisterFile`]-entries move between memory and registers.
 ///
@@ -80,10 +87,13 @@ pub(crate) struct Trampolines {
     /// `extern "sysv64" fn(*mut RegisterFile, *mut VmContext, code) -> u64`, the status.
     pub indirect: u32,
     /// What wasm calls for a function of the host, with its [`HostContext`](super::abi::HostContext)
-    /// in [`VMCTX`], where the parameters travel in registers and there is at most one result.
-    pub host_direct: DirectEntries,
+    /// in [`VMCTX`], where the parameters travel in registers and there is at most one result: by
+    /// number of integer parameters.
+    pub host_direct: [u32; MAX_DIRECT_INTS + 1],
     /// The same for all other signatures: the shim gets a [`RegisterFile`].
     pub host_indirect: u32,
+    /// What a shim returns to that has failed.
+    pub host_failed: u32,
     /// What [`RAISE_TRAP`](super::abi::RAISE_TRAP) holds the address of.
     pub raise_trap: u32,
     /// Where a signal handler resumes, with [`VMCTX`] as the guest had it.
@@ -97,13 +107,19 @@ impl Trampolines {
         const CLASSES: [ResultClass; 2] = [ResultClass::Int, ResultClass::FloatOrNone];
         let direct = std::array::from_fn(|ints| CLASSES.map(|class| direct(&mut asm, ints, class)));
         let indirect = indirect(&mut asm);
-        let (raise_trap, host_failed, landing_pad) = raise_trap(&mut asm);
-        let host_direct = std::array::from_fn(|ints| {
-            CLASSES.map(|class| host_direct(&mut asm, ints, class, &host_failed))
-        });
-        let host_indirect = host_indirect(&mut asm, host_failed.framed);
-        let bytes = asm.buf.bytes().to_vec();
-        Trampolines { bytes, direct, indirect, host_direct, host_indirect, raise_trap, landing_pad }
+        let ending = ending(&mut asm);
+        let host_direct = std::array::from_fn(|ints| host_direct(&mut asm, ints));
+        let host_indirect = host_indirect(&mut asm, ending.record);
+        Trampolines {
+            bytes: asm.buf.bytes().to_vec(),
+            direct,
+            indirect,
+            host_direct,
+            host_indirect,
+            host_failed: ending.host_failed,
+            raise_trap: ending.raise_trap,
+            landing_pad: ending.landing_pad,
+        }
     }
 }
 
@@ -112,53 +128,43 @@ fn start(asm: &mut Assembler) -> u32 {
     asm.offset()
 }
 
-pub(super) fn push_frame(asm: &mut Assembler) {
-    asm.push_r(Gpr::Rbp);
-    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+pub(super) fn push_saved(asm: &mut Assembler) {
     for saved in SAVED {
         asm.push_r(saved);
     }
 }
 
 /// The way out that restores everything.
-pub(super) fn pop_frame_and_return(asm: &mut Assembler) {
+pub(super) fn pop_saved_and_return(asm: &mut Assembler) {
     for saved in SAVED.into_iter().rev() {
         asm.pop_r(saved);
     }
-    asm.pop_r(Gpr::Rbp);
     asm.ret();
 }
 
-/// The way out behind a call that returned: the callee has kept all but [`VMCTX`], which is the
-/// entry's own doing. Loading the others, too, would make each call wait for the one before.
-fn leave_frame_and_return(asm: &mut Assembler) {
-    const { assert!(matches!(SAVED[SAVED.len() - 1], VMCTX)) };
-    asm.mov_rm(Size::S64, VMCTX, Mem::base(Gpr::Rbp, -8 * SAVED.len() as i32));
-    asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
-    asm.pop_r(Gpr::Rbp);
-    asm.ret();
-}
-
-/// Pushes the [`EntryRecord`](super::abi::EntryRecord) and notes it as the thread's innermost. Clobbers
-/// rax and r10; needs [`VMCTX`]. The caller emits what this returns behind its own return.
+/// Pushes the [`EntryRecord`] and notes it as the thread's innermost. Clobbers rax; needs [`VMCTX`].
+/// The caller emits what this returns behind its own return.
 pub(super) fn enter(asm: &mut Assembler) -> Nested {
-    let (nested, entered) = (asm.new_label(), asm.new_label());
-    let entry_sp = Mem::base(Gpr::Rax, ENTRY_SP);
+    let nested = push_outermost(asm);
+    let entered = asm.new_label();
+    asm.bind(entered);
+    asm.mov_mr(Size::S64, Mem::base(Gpr::Rax, ENTRY_SP), Gpr::Rsp);
+    Nested { nested, entered }
+}
+
+/// Pushes the record of an entry that no other is around; branches to the label this returns, with
+/// the thread's state in rax and the last word left to push, if there is one.
+fn push_outermost(asm: &mut Assembler) -> Label {
+    let nested = asm.new_label();
     asm.mov_rm(Size::S64, Gpr::Rax, Mem::base(VMCTX, THREAD));
-    let calls = Mem::base(Gpr::Rax, CALLS);
-    asm.mov_rm(Size::S64, Gpr::R10, calls);
-    asm.alu_ri(Alu::Add, Size::S64, Gpr::R10, 1);
-    asm.mov_mr(Size::S64, calls, Gpr::R10);
     asm.push_r(VMCTX);
-    asm.push_r(Gpr::R10);
+    asm.push_m(Mem::base(Gpr::Rax, REQUESTS));
     // The branch, instead of pushing whatever is there, keeps a chain of loads and stores through
     // this word from linking each call to the one before.
-    asm.alu_mi(Alu::Cmp, Size::S64, entry_sp, 0);
+    asm.alu_mi(Alu::Cmp, Size::S64, Mem::base(Gpr::Rax, ENTRY_SP), 0);
     asm.jcc(Cond::Ne, nested);
     asm.push_imm32(0);
-    asm.bind(entered);
-    asm.mov_mr(Size::S64, entry_sp, Gpr::Rsp);
-    Nested { nested, entered }
+    nested
 }
 
 /// The part of [`enter`] for entries from a host function that wasm called: out of the way.
@@ -175,17 +181,33 @@ impl Nested {
     }
 }
 
-/// Makes the entry before this one the innermost again. Clobbers r11; needs [`VMCTX`].
+/// Makes the entry before this one the innermost again, and takes the record off the stack. Clobbers
+/// r11; needs [`VMCTX`].
 pub(super) fn leave(asm: &mut Assembler) {
-    asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
-    pop_record(asm);
+    make_outer_innermost(asm);
+    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, RECORD - 8);
 }
 
-/// Takes the innermost entry's record off the stack, with the thread's state in r11. From the first
-/// instruction on the entry before it is the innermost, for a signal handler too.
-fn pop_record(asm: &mut Assembler) {
+/// Pops the innermost entry's first word. From the next instruction on the entry before it is the
+/// innermost, for a signal handler too.
+fn make_outer_innermost(asm: &mut Assembler) {
+    asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
     asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
-    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, 16);
+}
+
+/// The way out behind a call that returned: the callee has kept all but [`VMCTX`], which is the
+/// entry's own doing. Loading the others, too, would make each call wait for the one before.
+fn leave_and_return(asm: &mut Assembler) {
+    const { assert!(matches!(SAVED[SAVED.len() - 1], VMCTX)) };
+    make_outer_innermost(asm);
+    drop_frame_and_return(asm, 8);
+}
+
+/// The end of that, where so many bytes of the frame are gone already.
+fn drop_frame_and_return(asm: &mut Assembler, gone: i32) {
+    asm.mov_rm(Size::S64, VMCTX, Mem::base(Gpr::Rsp, RECORD - gone));
+    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, FRAME - gone);
+    asm.ret();
 }
 
 /// The entry for functions whose parameters all travel in registers, with at most one result.
@@ -194,23 +216,39 @@ fn pop_record(asm: &mut Assembler) {
 /// two more integer parameters.
 fn direct(asm: &mut Assembler, ints: usize, class: ResultClass) -> u32 {
     let at = start(asm);
-    push_frame(asm);
-    // Behind rbp and the return address lie the arguments that found no register.
-    let argument = |asm: &mut Assembler, index: usize, into: Gpr| match INT_PARAMS.get(index) {
-        Some(register) => asm.mov_rr(Size::S64, into, *register),
-        None => {
-            let offset = 16 + 8 * (index - INT_PARAMS.len()) as i32;
-            asm.mov_rm(Size::S64, into, Mem::base(Gpr::Rbp, offset));
+    push_saved(asm);
+    // Behind what was pushed and the return address lie the arguments that found no register.
+    let argument = |index: usize| {
+        let stacked = index.checked_sub(INT_PARAMS.len())? as i32;
+        Some(Mem::base(Gpr::Rsp, 8 * (SAVED.len() as i32 + 1 + stacked)))
+    };
+    match argument(ints) {
+        None => asm.mov_rr(Size::S64, VMCTX, INT_PARAMS[ints]),
+        Some(place) => asm.mov_rm(Size::S64, VMCTX, place),
+    }
+    let code = match argument(ints + 1) {
+        None => INT_PARAMS[ints + 1],
+        Some(place) => {
+            asm.mov_rm(Size::S64, Gpr::R11, place);
+            Gpr::R11
         }
     };
-    argument(asm, ints, VMCTX);
-    argument(asm, ints + 1, Gpr::R11);
-    let nested = enter(asm);
-    asm.call_r(Gpr::R11);
-    leave(asm);
+    // Twice, because leaving an outermost entry takes no load.
+    let nested = push_outermost(asm);
+    let entry_sp = |base: Gpr| Mem::base(base, ENTRY_SP);
+    asm.mov_mr(Size::S64, entry_sp(Gpr::Rax), Gpr::Rsp);
+    asm.call_r(code);
+    asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
+    asm.mov_mi(Size::S64, entry_sp(Gpr::R11), 0);
     asm.zero(status_register(class));
-    leave_frame_and_return(asm);
-    nested.emit(asm);
+    drop_frame_and_return(asm, 0);
+
+    asm.bind(nested);
+    asm.push_m(entry_sp(Gpr::Rax));
+    asm.mov_mr(Size::S64, entry_sp(Gpr::Rax), Gpr::Rsp);
+    asm.call_r(code);
+    asm.zero(status_register(class));
+    leave_and_return(asm);
     at
 }
 
@@ -226,7 +264,7 @@ fn indirect(asm: &mut Assembler) -> u32 {
     const FILE: Gpr = Gpr::Rdi;
     let field = |base: Gpr, offset: usize| Mem::base(base, offset as i32);
     let at = start(asm);
-    push_frame(asm);
+    push_saved(asm);
     asm.mov_rr(Size::S64, VMCTX, Gpr::Rsi);
     asm.mov_rr(Size::S64, Gpr::R11, Gpr::Rdx);
     let nested = enter(asm);
@@ -262,54 +300,48 @@ fn indirect(asm: &mut Assembler) -> u32 {
     for (i, xmm) in FLOAT_RESULTS.into_iter().enumerate() {
         asm.movups_mr(field(Gpr::R11, offset_of!(RegisterFile, float_results) + 16 * i), xmm);
     }
-    leave(asm);
     asm.zero(Gpr::Rax);
-    leave_frame_and_return(asm);
+    leave_and_return(asm);
     nested.emit(asm);
     at
 }
 
 /// The crossing to a function of the host whose parameters are already where a System V function
-/// wants them: the context follows them.
-fn host_direct(asm: &mut Assembler, ints: usize, class: ResultClass, failed: &Failed) -> u32 {
+/// wants them: the context follows them, and the place of the return address.
+fn host_direct(asm: &mut Assembler, ints: usize) -> u32 {
     let at = start(asm);
-    let Some(context) = INT_PARAMS.get(ints) else {
-        // The context goes on the stack; twice, to keep that aligned.
-        asm.push_r(Gpr::Rbp);
-        asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
-        asm.push_r(VMCTX);
-        asm.push_r(VMCTX);
-        asm.call_m(Mem::base(VMCTX, SHIM));
-        let status = status_register(class);
-        asm.test_rr(Size::S32, status, status);
-        asm.jcc(Cond::Ne, failed.framed);
-        asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
-        asm.pop_r(Gpr::Rbp);
-        asm.ret();
+    if let [context, place, ..] = INT_PARAMS[ints..] {
+        // The shim takes over: it returns to the guest, or where it wants.
+        asm.mov_rr(Size::S64, context, VMCTX);
+        asm.mov_rr(Size::S64, place, Gpr::Rsp);
+        asm.jmp_m(Mem::base(VMCTX, SHIM));
         return at;
-    };
-    // No frame: saving rbp and restoring it would make each call wait for the one before.
-    asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsp, 8);
-    asm.mov_rr(Size::S64, *context, VMCTX);
+    }
+    // What finds no register goes on the stack, which stays aligned.
+    asm.push_r(Gpr::Rbp);
+    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
+    asm.lea(Size::S64, Gpr::Rax, Mem::base(Gpr::Rbp, 8));
+    match INT_PARAMS[ints..] {
+        [context, ..] => {
+            asm.push_r(Gpr::Rax);
+            asm.push_r(Gpr::Rax);
+            asm.mov_rr(Size::S64, context, VMCTX);
+        }
+        [] => {
+            asm.push_r(Gpr::Rax);
+            asm.push_r(VMCTX);
+        }
+    }
     asm.call_m(Mem::base(VMCTX, SHIM));
-    let status = status_register(class);
-    asm.test_rr(Size::S32, status, status);
-    asm.jcc(Cond::Ne, failed.frameless);
-    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, 8);
+    asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
+    asm.pop_r(Gpr::Rbp);
     asm.ret();
     at
 }
 
-/// Where a crossing goes on whose host function failed.
-struct Failed {
-    /// From a crossing with a frame of its own.
-    framed: Label,
-    /// From one that has 8 bytes below its return address, and the guest's frame pointer.
-    frameless: Label,
-}
-
-/// The crossing to a function of the host for every other signature.
-fn host_indirect(asm: &mut Assembler, failed: Label) -> u32 {
+/// The crossing to a function of the host for every other signature. A shim that fails is behind
+/// `record`.
+fn host_indirect(asm: &mut Assembler, record: Label) -> u32 {
     const FILE_SIZE: i32 = size_of::<RegisterFile>().next_multiple_of(16) as i32;
     let field = |offset: usize| Mem::base(Gpr::Rsp, offset as i32);
     let at = start(asm);
@@ -328,6 +360,7 @@ fn host_indirect(asm: &mut Assembler, failed: Label) -> u32 {
     asm.mov_rr(Size::S64, Gpr::Rdi, Gpr::Rsp);
     asm.mov_rr(Size::S64, Gpr::Rsi, VMCTX);
     asm.call_m(Mem::base(VMCTX, SHIM));
+    let failed = asm.new_label();
     asm.test_rr(Size::S32, Gpr::Rax, Gpr::Rax);
     asm.jcc(Cond::Ne, failed);
     // How many bytes of stack arguments to pop, which is ours to do; r11 is no result register.
@@ -350,48 +383,51 @@ fn host_indirect(asm: &mut Assembler, failed: Label) -> u32 {
     asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::R11);
     asm.pop_r(Gpr::Rbp);
     asm.ret();
+    asm.bind(failed);
+    asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
+    asm.pop_r(Gpr::Rbp);
+    asm.pop_r(Gpr::Rsi);
+    asm.jmp(record);
     at
 }
 
-/// The routine that trap sites call, the way out of a failed host function, and behind both the
-/// landing pad: the offsets of the first and the last, and labels for the second.
-fn raise_trap(asm: &mut Assembler) -> (u32, Failed, u32) {
-    let host_failed = Failed { framed: asm.new_label(), frameless: asm.new_label() };
-    let landing = asm.new_label();
+/// How guests end that do not return.
+struct Ending {
+    /// Takes the place where the guest stands in rsi, and its stack as it is there.
+    record: Label,
+    host_failed: u32,
+    raise_trap: u32,
+    landing_pad: u32,
+}
 
-    asm.buf.align(16, 0xcc);
-    asm.bind(host_failed.frameless);
-    // Makes it one with a frame.
-    asm.mov_mr(Size::S64, Mem::base(Gpr::Rsp, 0), Gpr::Rbp);
-    asm.mov_rr(Size::S64, Gpr::Rbp, Gpr::Rsp);
-    asm.bind(host_failed.framed);
-    // The frame is the crossing's: its caller is the guest.
-    asm.mov_rr(Size::S64, Gpr::Rdi, VMCTX);
-    asm.mov_rm(Size::S64, Gpr::Rsi, Mem::base(Gpr::Rbp, 8));
-    asm.mov_rm(Size::S64, Gpr::Rdx, Mem::base(Gpr::Rbp, 0));
-    asm.lea(Size::S64, Gpr::Rcx, Mem::base(Gpr::Rbp, 16));
-    asm.alu_ri(Alu::And, Size::S64, Gpr::Rsp, -16);
-    asm.call_m(Mem::base(VMCTX, RECORD_TRAP));
-    asm.jmp(landing);
+/// What a failed host function returns to, the routine that trap sites call, and behind both the
+/// landing pad.
+fn ending(asm: &mut Assembler) -> Ending {
+    let record = asm.new_label();
+    let host_failed = start(asm);
+    asm.mov_rm(Size::S64, Gpr::Rax, Mem::base(VMCTX, THREAD));
+    asm.mov_rm(Size::S64, Gpr::Rsi, Mem::base(Gpr::Rax, HOST_RETURN));
+    asm.jmp(record);
 
-    let raise = start(asm);
-    // record_trap(vmctx, address of the trap site, frame pointer, stack pointer there)
-    asm.mov_rr(Size::S64, Gpr::Rdi, VMCTX);
+    let raise_trap = start(asm);
     asm.pop_r(Gpr::Rsi);
     asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsi, RAISE_TRAP_LEN as i32);
+    asm.bind(record);
+    // record_trap(vmctx, address of the trap site, frame pointer, stack pointer there)
+    asm.mov_rr(Size::S64, Gpr::Rdi, VMCTX);
     asm.mov_rr(Size::S64, Gpr::Rdx, Gpr::Rbp);
     asm.mov_rr(Size::S64, Gpr::Rcx, Gpr::Rsp);
     asm.alu_ri(Alu::And, Size::S64, Gpr::Rsp, -16);
     asm.call_m(Mem::base(VMCTX, RECORD_TRAP));
 
     let landing_pad = asm.offset();
-    asm.bind(landing);
     asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
     asm.mov_rm(Size::S64, Gpr::Rsp, Mem::base(Gpr::R11, ENTRY_SP));
-    pop_record(asm);
+    asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
+    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, RECORD - 8);
     // The status, wherever the entry's caller looks for it.
     asm.mov_ri(Size::S32, Gpr::Rax, 1);
     asm.mov_ri(Size::S32, Gpr::Rdx, 1);
-    pop_frame_and_return(asm);
-    (raise, host_failed, landing_pad)
+    pop_saved_and_return(asm);
+    Ending { record, host_failed, raise_trap, landing_pad }
 }

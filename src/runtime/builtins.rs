@@ -88,6 +88,11 @@ unsafe fn in_pieces(
     backwards: bool,
     mut work: impl FnMut(Range<u64>) -> Option<()>,
 ) -> Option<()> {
+    if len <= piece {
+        work(0..len)?;
+        // SAFETY: the caller vouches for the context.
+        return (!unsafe { is_interrupted(vmctx) }).then_some(());
+    }
     let mut done = 0;
     loop {
         let next = (len - done).min(piece);

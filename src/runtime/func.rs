@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::instance::{Inner, Instance};
 use super::registers::{FileCall, InMemory};
-use super::typed::Returned;
+use super::typed::{Returned, result_class};
 use super::value::Value;
 use super::{group::Handle, interrupt, trampolines, trap, type_ids};
 use crate::compile::abi::{Slot, Slots, VmContext, VmFuncRef, VmFunction};
@@ -176,13 +176,56 @@ impl Func {
         room: usize,
         mut place: impl FnMut(Value),
     ) -> Result<(), Error> {
+        let returned = self.ty.results();
+        if room == returned.len()
+            && let Some(class) = direct_class(returned)
+            && let Some(ints) = self.few_ints(arguments)
+        {
+            // SAFETY: the arguments have been seen to fit the signature, and to travel in registers as
+            // the one result does.
+            let raw = unsafe {
+                let function = self.function();
+                interrupt::call_with_default(function.vmctx, || call_few(function, &ints, class))
+            };
+            return self.finish(raw.flatten(), place);
+        }
+        self.run_any(arguments, room, &mut place)
+    }
+
+    /// The arguments, if they are as most often: a few integers. They fit the signature then.
+    #[inline]
+    fn few_ints(&self, arguments: &[Value]) -> Option<[u64; FEW_INTS]> {
+        let params = self.ty.params();
+        let mut ints = [0; FEW_INTS];
+        if arguments.len() != params.len() {
+            return None;
+        }
+        let mut places = ints.iter_mut();
+        for (argument, ty) in arguments.iter().zip(params) {
+            *places.next()? = match (argument, ty) {
+                (Value::I32(value), ValType::I32) => u64::from(*value as u32),
+                (Value::I64(value), ValType::I64) => *value as u64,
+                _ => return None,
+            };
+        }
+        Some(ints)
+    }
+
+    /// The call for whatever arguments, also those that do not fit.
+    #[inline(never)]
+    fn run_any(
+        &self,
+        arguments: &[Value],
+        room: usize,
+        place: &mut dyn FnMut(Value),
+    ) -> Result<(), Error> {
         let (params, returned) = (self.ty.params(), self.ty.results());
         if arguments.len() != params.len() || room != returned.len() {
             return Err(self.misfit(arguments, Some(room)));
         }
         let (mut ints, mut floats) = ([0; MAX_DIRECT_INTS], [0.0; MAX_DIRECT_FLOATS]);
         let mut slots = Slots::params();
-        let mut direct = returned.len() <= 1;
+        let mut direct = true;
         for (argument, ty) in arguments.iter().zip(params) {
             if argument.ty() != *ty {
                 return Err(self.misfit(arguments, None));
@@ -198,30 +241,30 @@ impl Func {
             }
             direct &= *ty != ValType::V128;
         }
-        let class = match returned {
-            [ValType::V128] => return self.call_file(arguments, &mut place),
-            [ty] if !ty.is_vector_class() => ResultClass::Int,
-            _ => ResultClass::FloatOrNone,
+        let Some(class) = direct_class(returned).filter(|_| direct) else {
+            return self.call_file(arguments, place);
         };
-        if !direct {
-            return self.call_file(arguments, &mut place);
-        }
-        // SAFETY: the arguments have just been seen to fit the signature, and to travel in registers
-        // as the one result does; references among them are to functions of the instance's group.
+        // SAFETY: as in `run`; references among the arguments are to functions of the instance's
+        // group.
         let raw = unsafe {
             let function = self.function();
-            let (ints_taken, floats_taken) = slots.registers();
-            let few = ints_taken <= FEW_INTS && floats_taken == 0;
-            let call = || match few {
-                true => call_few(function, &ints, class),
-                false => call_direct(function, &ints, &floats, class),
-            };
-            interrupt::call_with_default(function.vmctx, call).flatten()
+            let call = || call_direct(function, &ints, &floats, class);
+            interrupt::call_with_default(function.vmctx, call)
         };
+        self.finish(raw.flatten(), place)
+    }
+
+    /// Passes on the one result that there may be, or the trap.
+    #[inline]
+    fn finish(&self, raw: Option<u64>, mut place: impl FnMut(Value)) -> Result<(), Error> {
         let Some(raw) = raw else { return Err(Error::Trap(self.take_trap())) };
-        if let [ty] = returned {
+        match self.ty.results() {
+            [] => {}
+            // Each written where it goes: a value that is made elsewhere and copied waits for itself.
+            [ValType::I32] => place(Value::I32(raw as i32)),
+            [ValType::I64] => place(Value::I64(raw as i64)),
             // SAFETY: references that come out of a guest are to functions of its group.
-            place(unsafe { Value::from_raw(*ty, u128::from(raw)) });
+            [ty, ..] => place(unsafe { Value::from_raw(*ty, u128::from(raw)) }),
         }
         Ok(())
     }
@@ -295,6 +338,14 @@ impl Func {
 /// How many integers leave registers for the context and the code behind them.
 const FEW_INTS: usize = MAX_DIRECT_INTS - 2;
 
+/// Where the one result is that there may be; `None` for others, and for a vector.
+fn direct_class(results: &[ValType]) -> Option<ResultClass> {
+    match results {
+        [ValType::V128] | [_, _, ..] => None,
+        _ => Some(result_class(results)),
+    }
+}
+
 /// The same as [`call_direct`] for a few integers: nothing goes through the stack, no float is loaded.
 ///
 /// # Safety
@@ -302,13 +353,13 @@ const FEW_INTS: usize = MAX_DIRECT_INTS - 2;
 /// As for [`call_direct`].
 unsafe fn call_few(
     function: VmFunction,
-    ints: &[u64; MAX_DIRECT_INTS],
+    ints: &[u64; FEW_INTS],
     class: ResultClass,
 ) -> Option<u64> {
     type Entry<R> =
         unsafe extern "sysv64" fn(u64, u64, u64, u64, *mut VmContext, *const u8) -> Returned<R>;
     let entry = trampolines::direct(FEW_INTS, class);
-    let [a, b, c, d, ..] = *ints;
+    let [a, b, c, d] = *ints;
     let (vmctx, code) = (function.vmctx, function.code);
     // SAFETY: as in `call_direct`, for the entry for so many integers.
     let (result, status) = unsafe {

@@ -1,24 +1,23 @@
 //! Functions of the host, as guests call them.
 //!
-//! A guest reaches a host function through a crossing (`compile::trampoline`), which calls the
+//! A guest reaches a host function through a crossing (`compile::trampoline`), behind which is the
 //! *shim* that is made here for the closure's type. No unwinding crosses compiled code: the shim
-//! catches panics, notes them like errors in the thread's state, and returns a status; the crossing
-//! then ends the guest, and the host's side of the entry takes it up again.
+//! catches panics, notes them like errors in the thread's state, and returns not to the guest but to
+//! what ends it; the host's side of the entry then takes the failure up again.
 
 use std::any::Any;
 use std::error::Error;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::externs::Extern;
 use super::group::Handle;
 use super::instance::{Inner, Instance};
 use super::registers::{HostCall, InMemory};
 use super::thread::Failure;
-use super::typed::{
-    Returned, WasmResults, WasmTy, count_ints, each_arity, is_direct, result_class,
-};
+use super::typed::{WasmResults, WasmTy, count_ints, each_arity, is_direct};
 use super::value::Value;
 use super::{trampolines, trap};
 use crate::compile::abi::HostContext;
@@ -69,8 +68,7 @@ impl HostFunc {
     /// What wasm code calls. Only instances ask, so that the trampolines are there.
     pub(super) fn crossing(&self) -> *const u8 {
         if self.direct {
-            let (params, results) = (self.ty.params(), self.ty.results());
-            trampolines::host_direct(count_ints(params), result_class(results))
+            trampolines::host_direct(count_ints(self.ty.params()))
         } else {
             trampolines::host_indirect()
         }
@@ -95,6 +93,11 @@ impl HostFunc {
 /// table for instance, there is no guest between its activations that would check.
 const CALL_MARGIN: usize = 16 << 10;
 
+/// The stack limit of a [`HostContext`], where the guests have this one.
+pub(super) fn stack_limit(guests: usize) -> usize {
+    guests.saturating_sub(CALL_MARGIN)
+}
+
 type HostError = Box<dyn Error + Send + Sync>;
 
 pub(super) trait DynFn:
@@ -112,42 +115,53 @@ struct Dynamic {
     function: Box<dyn DynFn>,
 }
 
-/// Runs a host function's body with its caller; `None` if it failed, which is then noted.
+/// Runs a host function's body with its caller. `stack` is an address on the stack, where it began.
 ///
 /// # Safety
 ///
 /// `context` is the one that the crossing has passed on, of an instance of this thread.
+#[inline(always)]
 unsafe fn guard<R>(
     context: *mut HostContext,
+    stack: usize,
     body: impl FnOnce(&mut Caller<'_>) -> Result<R, HostError>,
-) -> Option<R> {
+) -> Result<R, Failure> {
     // SAFETY: the context lives in the importing instance. That runs, so that whoever entered its
     // group holds a handle until this returns.
-    let instance = unsafe {
-        let inner = (*context).vm.instance.cast::<Inner>().cast_mut();
-        Handle::uncounted(NonNull::new_unchecked(inner))
+    let (instance, thread, limit) = unsafe {
+        let vm = &raw const (*context).vm;
+        let inner = (*vm).instance.cast::<Inner>().cast_mut();
+        let instance = Handle::uncounted(NonNull::new_unchecked(inner));
+        (ManuallyDrop::new(Instance(instance)), trap::thread_of(vm), (*vm).stack_limit)
     };
-    let instance = ManuallyDrop::new(Instance(instance));
-    let mark = 0u8;
-    // SAFETY: as above.
-    let (thread, limit) =
-        unsafe { (trap::thread_of(&raw const (*context).vm), (*context).vm.stack_limit) };
-    let failure = if (&raw const mark as usize) < limit.saturating_sub(CALL_MARGIN) {
-        Failure::StackOverflow
-    } else {
-        match catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance }))) {
-            Ok(Ok(result)) => {
-                if !(thread.is_told_to_stop() && thread.sees_stop()) {
-                    return Some(result);
-                }
-                Failure::Interrupted
-            }
-            Ok(Err(error)) => Failure::Error(error),
-            Err(payload) => Failure::Panic(payload),
-        }
-    };
-    thread.failure.set(Some(failure));
-    None
+    if stack < limit {
+        return Err(Failure::StackOverflow);
+    }
+    let done = catch_unwind(AssertUnwindSafe(|| body(&mut Caller { instance: &instance })));
+    match done {
+        Ok(Ok(_)) if thread.is_told_to_stop() && thread.sees_stop() => Err(Failure::Interrupted),
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(error)) => Err(Failure::Error(error)),
+        Err(payload) => Err(Failure::Panic(payload)),
+    }
+}
+
+/// Notes a failure for whoever made the entry, and makes the shim return to what ends the guest.
+///
+/// # Safety
+///
+/// `context` and `place` are what the crossing has passed to the shim, which returns next.
+#[cold]
+#[inline(never)]
+unsafe fn fail(context: *mut HostContext, place: *mut usize, failure: Failure) {
+    // SAFETY: as in `guard`; the place is that of a return address to compiled code, which the
+    // crossing lends to the shim.
+    unsafe {
+        let thread = trap::thread_of(&raw const (*context).vm);
+        thread.failure.set(Some(failure));
+        (*thread.state()).host_return.store(*place, Relaxed);
+        *place = trampolines::host_failed();
+    }
 }
 
 unsafe extern "sysv64" fn dynamic_shim(file: *mut RegisterFile, context: *mut HostContext) -> u64 {
@@ -155,7 +169,7 @@ unsafe extern "sysv64" fn dynamic_shim(file: *mut RegisterFile, context: *mut Ho
     // one that this shim was made for.
     unsafe {
         let dynamic = &*(*context).function.cast::<Dynamic>();
-        let done = guard(context, |caller| {
+        let done = guard(context, file as usize, |caller| {
             let mut call = HostCall::new(file);
             let params = dynamic.ty.params().iter();
             let arguments: Vec<Value> =
@@ -176,7 +190,24 @@ unsafe extern "sysv64" fn dynamic_shim(file: *mut RegisterFile, context: *mut Ho
             results.iter().for_each(|result| place(result.ty(), result.to_raw()));
             Ok(())
         });
-        u64::from(done.is_none())
+        status(context, done)
+    }
+}
+
+/// What the indirect crossing's shims return.
+///
+/// # Safety
+///
+/// `context` is the one that the crossing has passed on.
+unsafe fn status(context: *mut HostContext, done: Result<(), Failure>) -> u64 {
+    match done {
+        Ok(()) => 0,
+        Err(failure) => {
+            // SAFETY: the caller vouches for the context, whose instance runs.
+            let thread = unsafe { trap::thread_of(&raw const (*context).vm) };
+            thread.failure.set(Some(failure));
+            1
+        }
     }
 }
 
@@ -231,24 +262,27 @@ macro_rules! host_func {
                 unsafe extern "sysv64" fn direct<Closure, $($param: WasmTy,)* Output>(
                     $($param: $param,)*
                     context: *mut HostContext,
-                ) -> Returned<MaybeUninit<<Output::Results as WasmResults>::Direct>>
+                    place: *mut usize,
+                ) -> MaybeUninit<<Output::Results as WasmResults>::Direct>
                 where
                     Closure: Fn($($caller,)? $($param),*) -> Output + 'static,
                     Output: IntoHostResult,
                 {
-                    // SAFETY: the crossing passes the context whose function this shim is for.
-                    let results = unsafe {
+                    // SAFETY: the crossing passes the context whose function this shim is for, and
+                    // the place of its return address.
+                    unsafe {
                         let function = &*(*context).function.cast::<Closure>();
-                        guard(context, |caller| {
+                        let done = guard(context, place as usize, |caller| {
                             host_func!(@call function, caller, [$($caller)?] $($param)*)
                                 .into_host_result()
-                        })
-                    };
-                    match results {
-                        Some(results) => {
-                            Returned { result: MaybeUninit::new(results.into_direct()), status: 0 }
+                        });
+                        match done {
+                            Ok(results) => MaybeUninit::new(results.into_direct()),
+                            Err(failure) => {
+                                fail(context, place, failure);
+                                MaybeUninit::uninit()
+                            }
                         }
-                        None => Returned { result: MaybeUninit::uninit(), status: 1 },
                     }
                 }
 
@@ -261,22 +295,23 @@ macro_rules! host_func {
                     Closure: Fn($($caller,)? $($param),*) -> Output + 'static,
                     Output: IntoHostResult,
                 {
-                    // SAFETY: as for `direct`; the file is the crossing's.
+                    // SAFETY: as for `direct`; the file is the crossing's, on its stack.
                     unsafe {
                         let function = &*(*context).function.cast::<Closure>();
                         let mut call = HostCall::new(file);
                         $(let $param = $param::from_raw(call.next($param::TYPE) as u64);)*
-                        let results = guard(context, |caller| {
+                        let done = guard(context, file as usize, |caller| {
                             host_func!(@call function, caller, [$($caller)?] $($param)*)
                                 .into_host_result()
                         });
-                        let Some(results) = results else { return 1 };
-                        let memory = const {
-                            InMemory::of(&[$($param::TYPE),*], Output::Results::TYPES)
-                        };
-                        let mut place = call.results(memory);
-                        results.each_raw(|ty, raw| place(ty, u128::from(raw)));
-                        0
+                        let done = done.map(|results| {
+                            let memory = const {
+                                InMemory::of(&[$($param::TYPE),*], Output::Results::TYPES)
+                            };
+                            let mut place = call.results(memory);
+                            results.each_raw(|ty, raw| place(ty, u128::from(raw)));
+                        });
+                        status(context, done)
                     }
                 }
 

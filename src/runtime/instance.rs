@@ -16,7 +16,7 @@ use super::fuel::Fuel;
 use super::func::Func;
 use super::group::{Handle, Membership};
 use super::growth::{Growth, Limiter, Refusal, Resource};
-use super::host::HostFunc;
+use super::host::{self, HostFunc};
 use super::imports::{Definition, Imports};
 use super::interrupt::{InterruptHandle, RequestCell};
 use super::memory::LinearMemory;
@@ -370,7 +370,8 @@ impl Inner {
                 Definition::Extern(_) => None,
             });
             let contexts = hosts.map(|host| {
-                let vm = self.vm_context(std::ptr::null());
+                let mut vm = self.vm_context(std::ptr::null());
+                vm.stack_limit = host::stack_limit(vm.stack_limit);
                 UnsafeCell::new(HostContext { vm, shim: host.shim, function: host.function() })
             });
             let mut contexts = self.host_contexts.get_or_init(|| contexts.collect()).iter();

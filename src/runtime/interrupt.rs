@@ -1,9 +1,9 @@
 //! Which calls are to end before their guests come to an end, and where that is decided.
 //!
-//! Every entry from the host has a number, greater than all before it on its thread. A request names
-//! an instance and the number of the newest entry at the time: it concerns the calls into that
-//! instance which are on the stack then, and never one that comes later. A deadline belongs to one
-//! entry. Whoever finds on a guest's thread that one of the live entries has to end, ends the
+//! The requests to end guests of a thread are counted, and every entry from the host notes the count. A
+//! request names an instance and has a number: it concerns the calls into that instance whose entries
+//! have not counted it, and so never one that comes later. A deadline lies on the stack between the
+//! entry that it is for and the one around that. Whoever finds on a guest's thread that one of the live entries has to end, ends the
 //! innermost: a signal handler that interrupts compiled code (`signals.rs`), a function of the host
 //! that returns (`host.rs`), a long copy (`builtins.rs`), a poll. The host's functions in between see
 //! that as an error, and when they return, the next entry is looked at.
@@ -55,13 +55,14 @@ impl fmt::Debug for InterruptHandle {
 /// What was asked of one instance.
 #[derive(Default)]
 pub(super) struct Request {
-    /// The calls with this number and those before it are to end.
-    newest: AtomicU64,
+    /// The number behind that of the newest request; 0 if there was none.
+    counted: AtomicU64,
 }
 
 impl Request {
-    pub fn up_to(&self, number: u64) {
-        self.newest.fetch_max(number, SeqCst);
+    /// Asks again. `number` is how many requests there have been on the thread before.
+    pub fn is_number(&self, number: u64) {
+        self.counted.fetch_max(number + 1, SeqCst);
     }
 }
 
@@ -89,11 +90,11 @@ impl RequestCell {
         InterruptHandle { target: thread.target().clone(), request }
     }
 
-    /// Whether the call with this number is to end. Async-signal-safe.
-    fn concerns(&self, number: u64) -> bool {
+    /// Whether the call is to end whose entry has counted so many requests. Async-signal-safe.
+    fn concerns(&self, requests: u64) -> bool {
         // SAFETY: the request lives as long as the cell.
         unsafe { self.0.load(SeqCst).as_ref() }
-            .is_some_and(|request| number <= request.newest.load(SeqCst))
+            .is_some_and(|request| requests < request.counted.load(SeqCst))
     }
 }
 
@@ -107,10 +108,9 @@ impl Drop for RequestCell {
     }
 }
 
-/// The deadline of a call, on the host's stack while the call runs.
+/// The deadline of a call, on the host's stack while the call runs: what is entered meanwhile lies
+/// below it.
 pub(super) struct Deadline {
-    /// The number of the call's entry.
-    number: u64,
     due: u64,
     /// That of the call around this one.
     before: *const Deadline,
@@ -125,18 +125,21 @@ impl Thread {
         // SAFETY: entries and deadlines are on this thread's stack as long as the lists have them, and
         // while an entry is there its callee's instance, which its context names, is kept alive.
         unsafe {
-            while let Some(EntryRecord { before, number, vmctx }) = entry.as_ref() {
+            while let Some(EntryRecord { before, requests, vmctx }) = entry.as_ref() {
                 let instance = (**vmctx).instance.cast::<Inner>();
-                if (*instance).request.concerns(*number) {
+                if (*instance).request.concerns(*requests) {
                     return true;
                 }
-                // Both lists descend. A call with a deadline may have no entry yet, or none any more.
-                while let Some(inner) = deadline.as_ref().filter(|it| it.number > *number) {
-                    deadline = inner.before;
+                // Both lists go up the stack. A call with a deadline may have no entry yet, or none
+                // any more.
+                while !deadline.is_null() && deadline.addr() < entry.addr() {
+                    deadline = (*deadline).before;
                 }
-                let own = deadline.as_ref().filter(|it| it.number == *number);
-                if own.is_some_and(|own| own.due <= watcher::now()) {
-                    return true;
+                while !deadline.is_null() && (before.is_null() || deadline.addr() < before.addr()) {
+                    if (*deadline).due <= watcher::now() {
+                        return true;
+                    }
+                    deadline = (*deadline).before;
                 }
                 entry = *before;
             }
@@ -213,7 +216,7 @@ impl Thread {
         }
         let before = self.deadlines.load(SeqCst).cast_const();
         let outer = target.due.load(SeqCst);
-        let deadline = Deadline { number: self.next_number(), due, before };
+        let deadline = Deadline { due, before };
         let _restore = Restore(self, before, outer);
         self.deadlines.store((&raw const deadline).cast_mut(), SeqCst);
         let earliest = due.min(outer);
@@ -223,12 +226,6 @@ impl Thread {
             watcher::watch(target)?;
         }
         Ok(call())
-    }
-
-    /// The number of the thread's next entry.
-    fn next_number(&self) -> u64 {
-        // SAFETY: as in `innermost`.
-        unsafe { (*self.state()).calls.load(SeqCst) + 1 }
     }
 }
 
@@ -281,8 +278,8 @@ pub(super) unsafe fn call_with_default<R>(
 impl Thread {
     /// Whether the next entry has a deadline already.
     fn has_deadline(&self) -> bool {
-        let deadline = self.deadlines.load(SeqCst).cast_const();
-        // SAFETY: deadlines are on the stack while the list has them.
-        unsafe { deadline.as_ref() }.is_some_and(|it| it.number == self.next_number())
+        let deadline = self.deadlines.load(SeqCst);
+        let innermost = self.innermost();
+        !deadline.is_null() && (innermost.is_null() || deadline.addr() < innermost.addr())
     }
 }

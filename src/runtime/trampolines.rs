@@ -54,10 +54,15 @@ pub(super) fn direct(ints: usize, result: ResultClass) -> *const u8 {
     address(|t| t.direct[ints][result as usize]) as *const u8
 }
 
-/// The address of the crossing to host functions with so many integer parameters and that class of
-/// result, all in registers.
-pub(super) fn host_direct(ints: usize, result: ResultClass) -> *const u8 {
-    address(|t| t.host_direct[ints][result as usize]) as *const u8
+/// The address of the crossing to host functions with so many integer parameters, whose parameters and
+/// result are all in registers.
+pub(super) fn host_direct(ints: usize) -> *const u8 {
+    address(|t| t.host_direct[ints]) as *const u8
+}
+
+/// What the shim behind such a crossing returns to if it has failed.
+pub(super) fn host_failed() -> usize {
+    address(|t| t.host_failed)
 }
 
 /// The address of the crossing to all other host functions.

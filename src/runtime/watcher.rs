@@ -169,7 +169,7 @@ pub(super) fn interrupt(target: &Arc<Target>, request: &Request) {
     if !target.is_alive() {
         return;
     }
-    request.up_to(target.state().calls.load(SeqCst));
+    request.is_number(target.state().requests.fetch_add(1, SeqCst));
     let signals = target.signals.load(SeqCst);
     target.pending.store(signals, SeqCst);
     target.poke();
