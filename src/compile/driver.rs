@@ -17,7 +17,7 @@ use super::{CompileOptions, CompiledCode};
 use crate::error::LoadError;
 #[cfg(feature = "cranelift")]
 use crate::module::{Facts, check_limit};
-use crate::module::{ModuleInfo, ValidBody, Validation};
+use crate::module::{ModuleInfo, SmallFunctions, ValidBody, Validation};
 
 /// Which compiler makes a module's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,6 +131,15 @@ fn for_cranelift(body: &ValidBody<'_>, facts: &Facts) -> Result<Tier, LoadError>
     Ok(Tier::Cranelift)
 }
 
+/// A module whose bodies are compiled one by one.
+pub(crate) struct Unit<'m> {
+    pub info: &'m ModuleInfo,
+    pub layout: &'m Layout,
+    /// What Cranelift puts in the place of calls.
+    #[cfg_attr(not(feature = "cranelift"), expect(dead_code))]
+    pub small: SmallFunctions<'m>,
+}
+
 /// Everything that turning one body into code needs, kept from body to body.
 #[derive(Default)]
 pub(crate) struct Worker {
@@ -148,8 +157,7 @@ impl Worker {
     pub fn compile(
         &mut self,
         backend: &Backend,
-        info: &ModuleInfo,
-        layout: &Layout,
+        unit: &Unit<'_>,
         body: &ValidBody<'_>,
         out: &mut CompiledCode,
     ) -> Result<Tier, LoadError> {
@@ -165,7 +173,7 @@ impl Worker {
             }
             tier => tier,
         };
-        self.compile_with(tier, backend, info, layout, body, out)?;
+        self.compile_with(tier, backend, unit, body, out)?;
         Ok(tier)
     }
 
@@ -174,12 +182,11 @@ impl Worker {
         &mut self,
         tier: Tier,
         backend: &Backend,
-        info: &ModuleInfo,
-        layout: &Layout,
+        unit: &Unit<'_>,
         body: &ValidBody<'_>,
         out: &mut CompiledCode,
     ) -> Result<(), LoadError> {
-        if layout.fuel.is_some() {
+        if unit.layout.fuel.is_some() {
             self.validation.plan_fuel(body);
         }
         let facts = &self.validation.facts;
@@ -187,7 +194,13 @@ impl Worker {
             #[cfg(feature = "baseline")]
             Tier::Baseline => {
                 let new = || Box::new(baseline::Compiler::new(backend.options));
-                self.baseline.get_or_insert_with(new).compile(info, layout, body, facts, out)
+                self.baseline.get_or_insert_with(new).compile(
+                    unit.info,
+                    unit.layout,
+                    body,
+                    facts,
+                    out,
+                )
             }
             #[cfg(feature = "cranelift")]
             Tier::Cranelift => {
@@ -198,7 +211,7 @@ impl Worker {
                         backend.options,
                     ))),
                 };
-                compiler.compile(info, layout, body, facts, out)
+                compiler.compile(unit, body, facts, out)
             }
             #[allow(unreachable_patterns)]
             _ => unreachable!("a backend's tier is in this build"),

@@ -10,11 +10,11 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, NasmFormatter};
 use wasmparser::Operator;
 
 use super::abi::Layout;
-use super::{Backend, CompileOptions, CompiledCode, OperatorStart, Tier, Worker};
+use super::{Backend, CompileOptions, CompiledCode, OperatorStart, Tier, Unit, Worker};
 use crate::error::LoadError;
 #[cfg(feature = "cranelift")]
 use crate::module::Validation;
-use crate::module::{self, Limits, ModuleInfo, operator_name};
+use crate::module::{self, Limits, ModuleInfo, SmallFunctions, operator_name};
 
 /// What one tier makes of a module's functions.
 ///
@@ -82,11 +82,13 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
     // Any numbers do: nothing that is listed runs.
     loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
     let layout = Layout::of(&loaded.info);
+    // Each operator is shown where it stands.
+    let unit = Unit { info: &loaded.info, layout: &layout, small: SmallFunctions::new() };
     let mut functions = Vec::new();
     for body in loaded.bodies {
         let body = body.validate(&mut worker.validation)?;
         let mut code = CompiledCode { operators: Some(Vec::new()), ..CompiledCode::default() };
-        worker.compile_with(tier, &backend, &loaded.info, &layout, &body, &mut code)?;
+        worker.compile_with(tier, &backend, &unit, &body, &mut code)?;
         let mut operators = Vec::new();
         let mut reader = body.operators();
         while !reader.eof() {

@@ -18,7 +18,7 @@ pub(crate) mod trampoline;
 use std::ops::Range;
 
 pub use driver::Tier;
-pub(crate) use driver::{Backend, Worker};
+pub(crate) use driver::{Backend, Unit, Worker};
 
 use crate::error::TrapCode;
 

@@ -3,6 +3,10 @@
 //! Refuses invalid bodies. The facts are hints about cost: a compiler may ignore them and stay
 //! correct, except for `makes_calls`, `calls_runtime` and `has_loops`, which are exact.
 
+use std::collections::HashMap;
+
+#[cfg(feature = "cranelift")]
+use wasmparser::FuncToValidate;
 use wasmparser::{
     BinaryReader, BlockType, FuncValidatorAllocations, OperatorsReader, OperatorsReaderAllocations,
     VisitOperator, VisitSimdOperator,
@@ -153,11 +157,31 @@ impl<'a> ValidBody<'a> {
     }
 }
 
+/// A function that can be put in the place of a call.
+#[cfg_attr(not(feature = "cranelift"), expect(dead_code))]
+pub(crate) struct SmallFunction<'a> {
+    pub body: ValidBody<'a>,
+    /// The types of the locals, parameters first.
+    pub locals: Vec<ValType>,
+}
+
+/// By function index.
+pub(crate) type SmallFunctions<'a> = HashMap<u32, SmallFunction<'a>>;
+
 impl<'a> Body<'a> {
     /// The size of the body in bytes.
     pub fn len(&self) -> usize {
         let range = self.body.range();
         (range.end - range.start) as usize
+    }
+
+    /// The same body, to be validated twice.
+    #[cfg(feature = "cranelift")]
+    pub fn again(&self) -> Body<'a> {
+        let FuncToValidate { resources, index, ty, features } = &self.to_validate;
+        let (resources, index, ty, features) = (resources.clone(), *index, *ty, *features);
+        let to_validate = FuncToValidate { resources, index, ty, features };
+        Body { function: self.function, to_validate, body: self.body.clone() }
     }
 
     /// Validates the body and leaves its facts in `validation`.

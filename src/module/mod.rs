@@ -10,19 +10,25 @@ mod fuel;
 mod limits;
 mod load;
 mod names;
+#[cfg(feature = "cranelift")]
+mod small;
 mod types;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-pub(crate) use facts::{Facts, ValidBody, Validation};
+#[cfg(feature = "cranelift")]
+pub(crate) use facts::SmallFunction;
+pub(crate) use facts::{Facts, SmallFunctions, ValidBody, Validation};
 pub(crate) use fuel::{BYTES_LOG, Charge, ELEMENTS_LOG};
 pub use limits::Limits;
 pub(crate) use limits::{check as check_limit, check_code};
-#[cfg(feature = "listing")]
+#[cfg(any(feature = "cranelift", feature = "listing"))]
 pub(crate) use load::invalid;
 pub(crate) use load::{Body, binary, load};
 pub(crate) use names::operator_name;
+#[cfg(feature = "cranelift")]
+pub(crate) use small::small_functions;
 pub use types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
 /// A module's view of itself, without its code: shared by all that stays alive after compilation.

@@ -19,11 +19,13 @@ use super::engine::Engine;
 use super::module::{Clock, Timings};
 use crate::compile::abi::Layout;
 use crate::compile::{
-    CallSite, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, Relocation, Tier, TrapSite,
+    CallSite, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, Relocation, Tier, TrapSite, Unit,
     Worker,
 };
 use crate::error::{LoadError, NotPlain};
-use crate::module::{Body, Facts, ModuleInfo, ValidBody, check_code, check_limit};
+#[cfg(feature = "cranelift")]
+use crate::module::small_functions;
+use crate::module::{Body, Facts, ModuleInfo, SmallFunctions, ValidBody, check_code, check_limit};
 
 /// The bytes of the bodies in a batch: at most milliseconds of each tier's work, and so many batches
 /// that the last ones do not leave a thread waiting for long.
@@ -93,8 +95,7 @@ impl Compiled {
 /// What all threads read.
 struct Job<'j> {
     engine: &'j Engine,
-    info: &'j ModuleInfo,
-    layout: &'j Layout,
+    unit: Unit<'j>,
     foreign: Option<&'j Foreign<'j>>,
     /// The size of all bodies.
     bytes: usize,
@@ -123,7 +124,13 @@ pub(super) fn compile(
 ) -> Result<Compiled, LoadError> {
     let bytes: usize = bodies.iter().map(Body::len).sum();
     let batch = batch_bytes(engine.tier(), bytes);
-    let job = Job { engine, info, layout, foreign, bytes, code_bytes: AtomicU64::new(0) };
+    let small = match engine.tier() {
+        #[cfg(feature = "cranelift")]
+        Tier::Cranelift => small_functions(&bodies, foreign.map(|foreign| foreign.function)),
+        _ => SmallFunctions::new(),
+    };
+    let unit = Unit { info, layout, small };
+    let job = Job { engine, unit, foreign, bytes, code_bytes: AtomicU64::new(0) };
     let mut all = Compiled::default();
     if engine.tier() == Tier::Cranelift {
         all.code = Code::Chunks(Vec::new());
@@ -274,7 +281,7 @@ impl Job<'_> {
     ) -> Result<(), LoadError> {
         let code = &mut part.code;
         let (traps, calls) = (code.traps.len(), code.calls.len());
-        let tier = worker.compile(self.engine.backend(), self.info, self.layout, body, code)?;
+        let tier = worker.compile(self.engine.backend(), &self.unit, body, code)?;
         let made = Made {
             calls: code.calls.len() > calls,
             traps: code.traps.len() > traps,

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::growth::Refusal;
 use super::instance::Inner;
 use super::polls;
-use super::thread::Failure;
+use super::thread::{Failure, Thread};
 use super::trap::thread_of;
 use crate::compile::abi::{Builtin, RAISE_TRAP, VmContext, VmMemory};
 
@@ -65,14 +65,20 @@ const ELEMENTS: u32 = 1 << 14;
 /// # Safety
 ///
 /// `vmctx` is the context of a live instance.
+#[inline]
 unsafe fn is_interrupted(vmctx: *mut VmContext) -> bool {
+    #[cold]
+    #[inline(never)]
+    fn ask(thread: &Thread) -> bool {
+        let stops = thread.sees_stop();
+        if stops {
+            thread.interrupted.set(true);
+        }
+        stops
+    }
     // SAFETY: the caller vouches for the context.
     let thread = unsafe { thread_of(vmctx) };
-    let stops = thread.is_told_to_stop() && thread.sees_stop();
-    if stops {
-        thread.interrupted.set(true);
-    }
-    stops
+    thread.is_told_to_stop() && ask(thread)
 }
 
 /// Does something piece by piece, from `0..len`, the last piece first if `backwards`. `None` if the guest
@@ -88,11 +94,6 @@ unsafe fn in_pieces(
     backwards: bool,
     mut work: impl FnMut(Range<u64>) -> Option<()>,
 ) -> Option<()> {
-    if len <= piece {
-        work(0..len)?;
-        // SAFETY: the caller vouches for the context.
-        return (!unsafe { is_interrupted(vmctx) }).then_some(());
-    }
     let mut done = 0;
     loop {
         let next = (len - done).min(piece);
@@ -183,17 +184,33 @@ unsafe extern "sysv64" fn memory_fill(
     len: u64,
 ) -> u64 {
     // SAFETY: see above; compiled code passes the place of a memory that its instance reaches.
-    status(unsafe { range(memory, to, len) }.and_then(|start| {
-        // SAFETY: the range was just seen to lie in the memory; guests and hosts only reach it
-        // through raw pointers and cells.
-        let fill = |at: Range<u64>| unsafe {
-            let len = (at.end - at.start) as usize;
-            start.add(at.start as usize).write_bytes(value as u8, len);
-            Some(())
-        };
-        // SAFETY: see above.
-        unsafe { in_pieces(vmctx, len, PIECE, false, fill) }
-    }))
+    let Some(start) = (unsafe { range(memory, to, len) }) else { return 1 };
+    // SAFETY: the range was just seen to lie in the memory; guests and hosts only reach it through raw
+    // pointers and cells.
+    unsafe {
+        if len > PIECE {
+            return fill_in_pieces(vmctx, start, value as u8, len);
+        }
+        start.write_bytes(value as u8, len as usize);
+        u64::from(is_interrupted(vmctx))
+    }
+}
+
+/// The rest of [`memory_fill`]; apart, so that short fills save no registers for it.
+///
+/// # Safety
+///
+/// The range lies in a memory, and `vmctx` is the context of a live instance.
+#[cold]
+#[inline(never)]
+unsafe fn fill_in_pieces(vmctx: *mut VmContext, start: *mut u8, value: u8, len: u64) -> u64 {
+    // SAFETY: the caller vouches for everything.
+    let fill = |at: Range<u64>| unsafe {
+        start.add(at.start as usize).write_bytes(value, (at.end - at.start) as usize);
+        Some(())
+    };
+    // SAFETY: as above.
+    status(unsafe { in_pieces(vmctx, len, PIECE, false, fill) })
 }
 
 unsafe extern "sysv64" fn memory_copy(
@@ -206,17 +223,34 @@ unsafe extern "sysv64" fn memory_copy(
 ) -> u64 {
     // SAFETY: as for `memory_fill`.
     let (to, from) = unsafe { (range(to_memory, to, len), range(from_memory, from, len)) };
-    status(to.zip(from).and_then(|(to, from)| {
-        // SAFETY: both ranges were just seen to lie in their memories; they may overlap.
-        let copy = |at: Range<u64>| unsafe {
-            let (start, len) = (at.start as usize, (at.end - at.start) as usize);
-            to.add(start).copy_from(from.add(start), len);
-            Some(())
-        };
-        // No piece overwrites what a later one reads.
-        // SAFETY: see above.
-        unsafe { in_pieces(vmctx, len, PIECE, to.cast_const() > from.cast_const(), copy) }
-    }))
+    let (Some(to), Some(from)) = (to, from) else { return 1 };
+    // SAFETY: both ranges were just seen to lie in their memories; they may overlap.
+    unsafe {
+        if len > PIECE {
+            return copy_in_pieces(vmctx, to, from, len);
+        }
+        to.copy_from(from, len as usize);
+        u64::from(is_interrupted(vmctx))
+    }
+}
+
+/// The rest of [`memory_copy`]; see [`fill_in_pieces`].
+///
+/// # Safety
+///
+/// Both ranges lie in memories, and `vmctx` is the context of a live instance.
+#[cold]
+#[inline(never)]
+unsafe fn copy_in_pieces(vmctx: *mut VmContext, to: *mut u8, from: *const u8, len: u64) -> u64 {
+    // SAFETY: the caller vouches for everything.
+    let copy = |at: Range<u64>| unsafe {
+        let (start, len) = (at.start as usize, (at.end - at.start) as usize);
+        to.add(start).copy_from(from.add(start), len);
+        Some(())
+    };
+    // No piece overwrites what a later one reads.
+    // SAFETY: as above.
+    status(unsafe { in_pieces(vmctx, len, PIECE, to.cast_const() > from, copy) })
 }
 
 /// The address of a range; `None` if it reaches past the end.

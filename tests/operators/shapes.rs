@@ -41,6 +41,8 @@ fn shapes(operator: &Operator) -> Vec<(String, String)> {
         }
     };
     let mut shapes = vec![("locals".to_string(), plain.clone())];
+    // Where a compiler may or may not put it in the place of the call.
+    shapes.push(("in a function".to_string(), format!("(call $operator {})", gets.join(" "))));
     let mut shape = |name: &str, body: String| shapes.push((name.to_string(), body));
 
     shape("computed", operator.apply(&each(&computed)));
@@ -247,8 +249,20 @@ pub fn module(operator: &Operator, functions: &[Function]) -> String {
     for ty in [I32, I64, F32, F64] {
         let ty = ty.name();
         let _ = writeln!(text, "(global ${ty} (mut {ty}) ({ty}.const 0))");
-        let _ = writeln!(text, "(func ${ty} (param {ty}) (result {ty}) (local.get 0))");
+        // With a `return`, so that no compiler puts it in the place of a call.
+        let _ = writeln!(text, "(func ${ty} (param {ty}) (result {ty}) (return (local.get 0)))");
     }
+    let own: Vec<_> = (0..operator.operands.len()).map(|i| format!("(local.get {i})")).collect();
+    let types: Vec<_> = operator.operands.iter().map(|ty| ty.name()).collect();
+    let result_type = operator.result.map(|ty| format!("(result {})", ty.name()));
+    let _ = writeln!(
+        text,
+        "(func $operator (param {}) {} (local $spare {}) {})",
+        types.join(" "),
+        result_type.unwrap_or_default(),
+        operator.operands[0].name(),
+        operator.apply(&own)
+    );
     let params: Vec<_> = operator.operands.iter().map(|ty| ty.name()).collect();
     let params = format!("(param {} i32)", params.join(" "));
     let result = operator.result.map(|ty| format!("(result {})", ty.name())).unwrap_or_default();

@@ -87,8 +87,8 @@ impl Translator<'_> {
         }
     }
 
-    /// Makes the function trap at its start if the frame reaches below the stack's limit. One that
-    /// calls nothing needs no check: if its frame is large, the prologue touches every page of it,
+    /// Makes the function trap at its start if the frame reaches below the stack's limit; before its
+    /// first call, whatever that is. One that calls nothing needs no check: if its frame is large, the prologue touches every page of it,
     /// and the stack ends in pages that fault.
     pub(super) fn check_stack(&mut self) {
         if std::mem::replace(&mut self.stack_checked, true) {
@@ -142,10 +142,13 @@ impl Translator<'_> {
             let vmctx = self.vmctx();
             let offset = self.layout.imported_function(function);
             self.call_at(ty, vmctx, offset, Self::constant());
-        } else {
-            let callee = self.callee(function, ty);
-            self.call_callee(ty, Callee::Defined(callee));
+            return Ok(());
         }
+        if let Some(small) = self.small_callee(function) {
+            return self.inline(small);
+        }
+        let callee = self.callee(function, ty);
+        self.call_callee(ty, Callee::Defined(callee));
         Ok(())
     }
 
@@ -156,6 +159,7 @@ impl Translator<'_> {
     }
 
     fn call_callee(&mut self, ty: u32, callee: Callee) {
+        self.check_stack();
         let ty = &self.info.types[ty as usize];
         // Fewer results than either kind of register always travel in registers.
         let abi = match ty.results().len() {

@@ -30,6 +30,8 @@ pub(super) enum Local {
         offset: i32,
         ty: Type,
     },
+    /// Nowhere: what it is now is known. Only in code that never branches.
+    Known(Value),
 }
 
 /// For locals in the frame: always there, but vectors may be aligned to 8 bytes only.
@@ -131,7 +133,7 @@ impl Translator<'_> {
         }
         for param in 0..params {
             let value = self.builder.block_params(self.entry)[param];
-            self.define(self.state.locals[param], value);
+            self.define(param, value);
         }
         let mut zeros: Vec<(Type, Value)> = Vec::new();
         for (index, uses) in facts.uses.iter().enumerate().skip(params) {
@@ -149,7 +151,7 @@ impl Translator<'_> {
         }
     }
 
-    fn zero(&mut self, ty: Type) -> Value {
+    pub(super) fn zero(&mut self, ty: Type) -> Value {
         match ty {
             F32 => self.builder.ins().f32const(immediates::Ieee32::with_bits(0)),
             F64 => self.builder.ins().f64const(immediates::Ieee64::with_bits(0)),
@@ -179,12 +181,13 @@ impl Translator<'_> {
         self.builder.switch_to_block(done);
     }
 
-    fn define(&mut self, local: Local, value: Value) {
-        match local {
-            Local::Variable(variable) => self.builder.def_var(variable, value),
+    fn define(&mut self, index: usize, value: Value) {
+        match &mut self.state.locals[index] {
+            Local::Variable(variable) => self.builder.def_var(*variable, value),
             Local::Frame { base, offset, .. } => {
-                self.builder.ins().store(FRAME, value, base, offset);
+                self.builder.ins().store(FRAME, value, *base, *offset);
             }
+            Local::Known(known) => *known = value,
         }
     }
 
@@ -192,6 +195,7 @@ impl Translator<'_> {
         let value = match self.state.locals[index as usize] {
             Local::Variable(variable) => self.builder.use_var(variable),
             Local::Frame { base, offset, ty } => self.builder.ins().load(ty, FRAME, base, offset),
+            Local::Known(value) => value,
         };
         self.push(value);
         Ok(())
@@ -199,13 +203,13 @@ impl Translator<'_> {
 
     pub(super) fn local_set(&mut self, index: u32) -> Result<(), LoadError> {
         let value = self.pop();
-        self.define(self.state.locals[index as usize], value);
+        self.define(index as usize, value);
         Ok(())
     }
 
     pub(super) fn local_tee(&mut self, index: u32) -> Result<(), LoadError> {
         let value = *self.state.values.last().expect("a validated operand");
-        self.define(self.state.locals[index as usize], value);
+        self.define(index as usize, value);
         Ok(())
     }
 }

@@ -6,12 +6,14 @@
 //! addresses of functions are left as [`Relocation`](super::Relocation)s.
 //!
 //! Names follow the other tier: `control.rs`, `calls.rs`, `memory.rs`, `table.rs`, `integer.rs`,
-//! `float.rs`, `fuel.rs`, `poll.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA) and `machine.rs` (flags in, machine code out).
+//! `float.rs`, `fuel.rs`, `poll.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA),
+//! `inline.rs` (bodies in the place of calls) and `machine.rs` (flags in, machine code out).
 
 mod calls;
 mod control;
 mod float;
 mod fuel;
+mod inline;
 mod integer;
 mod locals;
 mod machine;
@@ -34,9 +36,11 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use wasmparser::{VisitOperator, VisitSimdOperator};
 
 use super::abi::Layout;
-use super::{CompileOptions, CompiledCode};
+use super::{CompileOptions, CompiledCode, Unit};
 use crate::error::LoadError;
-use crate::module::{Facts, ModuleInfo, ValType, ValidBody, operator_name};
+use crate::module::{
+    Facts, ModuleInfo, SmallFunctions, ValType, ValidBody, invalid, operator_name,
+};
 use calls::Callees;
 use control::Frame;
 use fuel::Fuel;
@@ -91,20 +95,21 @@ impl Compiler {
     /// Compiles one function and appends it to `out`.
     pub fn compile(
         &mut self,
-        info: &ModuleInfo,
-        layout: &Layout,
+        unit: &Unit<'_>,
         body: &ValidBody<'_>,
         facts: &Facts,
         out: &mut CompiledCode,
     ) -> Result<(), LoadError> {
-        self.translate(info, layout, body, facts)?;
+        self.translate(unit, body, facts)?;
         let compiled = self
             .context
             .compile(&*self.isa, &mut ControlPlane::default())
             // The error's `Debug` form has the verifier's findings, and no address of ours.
             .map_err(|error| format!("{:?}", error.inner));
         let appended = match compiled {
-            Ok(_) => machine::append(body, info, &self.context, self.options.record_operators, out),
+            Ok(_) => {
+                machine::append(body, unit.info, &self.context, self.options.record_operators, out)
+            }
             Err(message) => Err(message),
         };
         appended.map_err(|message| LoadError::Compile { function: body.function, message })
@@ -119,15 +124,14 @@ impl Compiler {
         body: &ValidBody<'_>,
         facts: &Facts,
     ) -> Result<String, LoadError> {
-        self.translate(info, layout, body, facts)?;
+        self.translate(&Unit { info, layout, small: SmallFunctions::new() }, body, facts)?;
         Ok(self.context.func.display().to_string())
     }
 
     /// Leaves the function's IR in the context.
     fn translate(
         &mut self,
-        info: &ModuleInfo,
-        layout: &Layout,
+        unit: &Unit<'_>,
         body: &ValidBody<'_>,
         facts: &Facts,
     ) -> Result<(), LoadError> {
@@ -136,10 +140,13 @@ impl Compiler {
         self.context.func.name = UserFuncName::user(0, body.function);
         let mut operators = body.operators();
         let mut translator = Translator {
-            info,
-            layout,
+            info: unit.info,
+            layout: unit.layout,
             function: body.function,
             facts,
+            small: &unit.small,
+            inlined: 0,
+            own_bytes: body.len(),
             builder: FunctionBuilder::new(&mut self.context.func, &mut self.builder),
             state: &mut self.state,
             reachable: true,
@@ -157,13 +164,8 @@ impl Compiler {
         while translated.is_ok() && !operators.eof() {
             translator.at(operators.original_position());
             translator.charge_at(operators.original_position());
-            translated = match operators.visit_operator(&mut translator) {
-                Ok(result) => result,
-                Err(error) => Err(LoadError::Invalid {
-                    message: error.message().to_string(),
-                    offset: error.offset(),
-                }),
-            };
+            translated =
+                operators.visit_operator(&mut translator).unwrap_or_else(|e| Err(invalid(e)));
         }
         match translated {
             Ok(()) => translator.builder.finalize(self.isa.frontend_config()),
@@ -180,6 +182,12 @@ struct Translator<'t> {
     layout: &'t Layout,
     function: u32,
     facts: &'t Facts,
+    /// What may take the place of calls.
+    small: &'t SmallFunctions<'t>,
+    /// How many bytes of operators did so far.
+    inlined: usize,
+    /// How many bytes of operators the function itself has.
+    own_bytes: usize,
     builder: FunctionBuilder<'t>,
     state: &'t mut State,
     /// Whether the operator at hand can be reached. What cannot is skipped, but for the nesting.
@@ -217,9 +225,6 @@ impl Translator<'_> {
         self.receive_params();
         // From here on, the context can be read at the block's start.
         self.builder.ensure_inserted_block();
-        if self.facts.makes_calls {
-            self.check_stack();
-        }
         self.declare_locals(body);
         if self.facts.makes_calls {
             self.poll();

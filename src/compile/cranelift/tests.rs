@@ -7,9 +7,9 @@ use cranelift_codegen::ir;
 use super::machine::{from_clif, to_clif};
 use super::{Compiler, isa};
 use crate::compile::abi::Layout;
-use crate::compile::{CompileOptions, CompiledCode, CpuFeatures};
+use crate::compile::{CompileOptions, CompiledCode, CpuFeatures, Unit};
 use crate::error::{LoadError, TrapCode};
-use crate::module::{self, Limits, ModuleInfo, Validation};
+use crate::module::{self, Limits, ModuleInfo, SmallFunctions, Validation};
 
 fn compiler(cpu: CpuFeatures) -> Compiler {
     let options = CompileOptions { cpu, record_operators: true, ..CompileOptions::PLAIN };
@@ -42,9 +42,42 @@ fn with_bodies(
 fn compile_for(cpu: CpuFeatures, text: &str) -> Result<CompiledCode, LoadError> {
     let (mut compiler, mut code) = (compiler(cpu), CompiledCode::default());
     with_bodies(text, |info, layout, body, facts| {
-        compiler.compile(info, layout, body, facts, &mut code)
+        let unit = Unit { info, layout, small: SmallFunctions::new() };
+        compiler.compile(&unit, body, facts, &mut code)
     })?;
     Ok(code)
+}
+
+/// The direct calls that are left of a module whose small functions take the place of calls.
+fn calls_left(text: &str) -> usize {
+    let binary = wat::parse_str(text).expect("a module");
+    let loaded = module::load(&binary, &Limits::default()).expect("a module");
+    let (info, layout) = (&loaded.info, &Layout::of(&loaded.info));
+    let unit = Unit { info, layout, small: module::small_functions(&loaded.bodies, None) };
+    let (mut validation, mut code) = (Validation::default(), CompiledCode::default());
+    let mut compiler = compiler(CpuFeatures::FLOOR);
+    for body in loaded.bodies {
+        let body = body.validate(&mut validation).expect("a valid body");
+        compiler.compile(&unit, &body, &validation.facts, &mut code).expect("code");
+    }
+    code.relocations.len()
+}
+
+#[test]
+fn small_functions_take_the_place_of_calls() {
+    let add = "(func $add (param i32 i32) (result i32)
+        (i32.add (i32.add (local.get 0) (local.get 1)) (i32.const 0x7fffffff)))";
+    let call = "(local.set 0 (call $add (local.get 0) (i32.const 3)))";
+    let module = |calls: usize| {
+        let calls = call.repeat(calls);
+        format!("(module {add} (func (param i32) (result i32) {calls} (local.get 0)))")
+    };
+    assert_eq!(calls_left(&module(3)), 0);
+    // A caller takes in no more than it has itself.
+    let taken = 1000 - calls_left(&module(1000));
+    assert!((500..900).contains(&taken), "{taken}");
+    let large = "(func $add (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))";
+    assert_eq!(calls_left(&module(3).replace(add, large)), 3);
 }
 
 fn compile(text: &str) -> CompiledCode {
