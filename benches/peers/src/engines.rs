@@ -1,4 +1,7 @@
-//! The engines that are compared, each made once.
+//! The engines that are compared, each made once. Liftoff, which runs elsewhere, is in `liftoff.rs`.
+
+use std::num::NonZero;
+use std::time::Duration;
 
 use wasmi::CompilationMode;
 use wasmtime::Strategy;
@@ -17,6 +20,8 @@ pub const CRANELIFT: &str = "wasm-mini cranelift";
 pub const WASMTIME: &str = "wasmtime Cranelift";
 pub const WINCH: &str = "wasmtime Winch";
 pub const WASMI: &str = "wasmi";
+pub const SINGLEPASS: &str = "wasmer singlepass";
+pub const LIFTOFF: &str = "V8 Liftoff";
 pub const VALIDATION: &str = "wasmparser validation";
 /// wasmparser's, and what this crate notes for its compilers on the way.
 pub const OWN_VALIDATION: &str = "wasm-mini validation";
@@ -46,6 +51,9 @@ impl Engines {
 
     /// Engines with default settings but for the number of threads that compile.
     pub fn with(threads: Threads) -> Engines {
+        // wasmer's signal handlers come first, so that they are the last to be asked: it shall not be
+        // between a fault and another engine.
+        drop(wasmer::Store::new(singlepass()));
         let mini = [(BASELINE, wasm_mini::Tier::Baseline), (CRANELIFT, wasm_mini::Tier::Cranelift)];
         let mini = mini.map(|(name, tier)| {
             let count = match threads {
@@ -96,6 +104,24 @@ pub fn wasmi(engine: &wasmi::Engine, binary: &[u8]) -> (wasmi::Store<()>, wasmi:
     (store, instance)
 }
 
+/// wasmer with its single-pass compiler, and default settings but for one: it does not make every NaN
+/// the same, for nobody else does. A new engine each time, because it keeps the code of all modules.
+pub fn singlepass() -> wasmer::Engine {
+    let mut compiler = wasmer::sys::Singlepass::new();
+    compiler.canonicalize_nans(false).num_threads(NonZero::<usize>::MIN);
+    compiler.into()
+}
+
+/// A store with an instance in wasmer.
+pub fn wasmer_instance(
+    engine: &wasmer::Engine,
+    module: &wasmer::Module,
+) -> (wasmer::Store, wasmer::Instance) {
+    let mut store = wasmer::Store::new(engine.clone());
+    let instance = wasmer::Instance::new(&mut store, module, &wasmer::Imports::new());
+    (store, instance.expect("nothing to import"))
+}
+
 /// What every validating engine must do: the floor of making a module.
 pub fn validate(binary: &[u8]) {
     let features = wasmparser::WasmFeatures::WASM2;
@@ -126,16 +152,23 @@ pub fn loaders<'a>(engines: &'a Engines, binary: &'a [u8]) -> Vec<crate::race::C
     contenders
 }
 
-/// The same for modules that not every engine may accept.
-pub fn attempts<'a>(engines: &'a Engines, binary: &'a [u8]) -> Vec<crate::race::Attempt<'a>> {
+/// The same for modules that not every engine may accept, on a clock of this thread or of all.
+pub fn attempts<'a>(
+    engines: &'a Engines,
+    binary: &'a [u8],
+    clock: fn() -> Duration,
+) -> Vec<crate::race::Attempt<'a>> {
     use crate::race::Attempt;
     let mut attempts = Vec::new();
     for (name, engine) in &engines.mini {
-        attempts.push(Attempt::new(*name, move || wasm_mini::Module::with_engine(engine, binary)));
+        let once = move || wasm_mini::Module::with_engine(engine, binary);
+        attempts.push(Attempt::new(*name, clock, once));
     }
     for (name, engine) in &engines.wasmtime {
-        attempts.push(Attempt::new(*name, move || wasmtime::Module::new(engine, binary)));
+        let once = move || wasmtime::Module::new(engine, binary);
+        attempts.push(Attempt::new(*name, clock, once));
     }
-    attempts.push(Attempt::new(WASMI, move || wasmi::Module::new(&engines.wasmi, binary)));
+    let once = move || wasmi::Module::new(&engines.wasmi, binary);
+    attempts.push(Attempt::new(WASMI, clock, once));
     attempts
 }

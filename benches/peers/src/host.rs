@@ -9,10 +9,19 @@ use std::time::{Duration, Instant};
 
 /// The calling thread's CPU time.
 pub fn thread_time() -> Duration {
+    clock_time(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// The CPU time of all threads of this process.
+pub fn process_time() -> Duration {
+    clock_time(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+fn clock_time(clock: libc::clockid_t) -> Duration {
     // SAFETY: `timespec` is plain data, and the call writes it.
     let time = unsafe {
         let mut time: libc::timespec = mem::zeroed();
-        assert_eq!(libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time), 0);
+        assert_eq!(libc::clock_gettime(clock, &mut time), 0);
         time
     };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
@@ -111,16 +120,18 @@ fn version(package: &str) -> String {
     versions.collect::<Vec<_>>().join(" and ")
 }
 
-/// A paragraph that names everything that the numbers depend on.
-pub fn description(pinned: bool) -> String {
+/// A paragraph that names everything that the numbers depend on; `other` is a version that is in no lock
+/// file.
+pub fn description(pinned: bool, other: Option<String>) -> String {
     let mut text = String::new();
     let date = output_of("date", &["+%F"]);
     let rustc = output_of("rustc", &["--version"]);
     let kernel = output_of("uname", &["-sr"]);
     let kernel = kernel.split('-').next().unwrap_or_default();
     let _ = writeln!(text, "{date}, {}, {kernel}, {rustc}.", processor());
-    let packages = ["wasm-mini", "wasmtime", "cranelift-codegen", "wasmi", "wasmparser"];
+    let packages = ["wasm-mini", "wasmtime", "cranelift-codegen", "wasmi", "wasmer", "wasmparser"];
     let versions = packages.map(|package| format!("{package} {}", version(package)));
+    let versions: Vec<String> = versions.into_iter().chain(other).collect();
     let _ = writeln!(text, "Versions: {}.", versions.join(", "));
     let place = if pinned { "on one processor" } else { "not kept on one processor" };
     let _ = writeln!(text, "One thread, {place}, its CPU time.");

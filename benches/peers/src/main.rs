@@ -1,5 +1,6 @@
 //! wasm-mini beside its peers: wasmtime with both of its compilers, wasmi, and wasmparser's
-//! validation, which is the least that any of them does.
+//! validation, which is the least that any of them does; and where code is compiled by the megabyte or
+//! runs for milliseconds, the single-pass compilers of wasmer and V8, too.
 //!
 //! ```text
 //! peers measure [PART...] [--quick] [--write]    times; all parts, or the named ones
@@ -21,10 +22,12 @@
 //!
 //! Prints Markdown, and on stderr what is going on; `--write` keeps each part in its own place of
 //! `benches/RESULTS.md`. `--quick` makes fewer rounds, and leaves out modules of more than 1 MiB.
+//! V8 takes part if `benches/fetch-node.sh` has brought it.
 
 mod engines;
 mod footprint;
 mod host;
+mod liftoff;
 mod measure;
 mod programs;
 mod race;
@@ -78,7 +81,8 @@ fn crate_dir() -> &'static Path {
 
 /// One after the other. Each is kept when it is done, so that an error loses no other.
 fn run_parts(parts: &[&str], quick: bool, write: bool) -> io::Result<()> {
-    let description = host::description(host::pin());
+    let node = liftoff::Node::find(crate_dir());
+    let description = host::description(host::pin(), node.map(|node| node.version()));
     println!("{description}");
     let engines = Engines::new();
     engines.warm_up();

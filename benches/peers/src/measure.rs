@@ -54,7 +54,7 @@ pub fn part(
         "linear" => vec![linear::measure(quick)],
         "kernels" => {
             let mut sections = execution::measure(engines, long);
-            sections.push(kernels::measure(engines, long));
+            sections.push(kernels::measure(crate_dir, engines, long)?);
             sections
         }
         "traps" => vec![traps::measure(engines, short)],

@@ -2,27 +2,37 @@
 //! all of them.
 //!
 //! Each round runs a short batch of each contender, starting with another one every time, on the
-//! thread's CPU clock. What is kept of a contender is the least and the median of its batches.
+//! thread's CPU clock, or on that of the process where the contender works. What is kept of a
+//! contender is the least and the median of its batches.
 
 use std::time::Duration;
 
 use crate::host::{progress, thread_time};
 
-/// Something to be measured: `run(n)` does it n times.
+/// Something to be measured: `time(n)` does it n times, and tells what that took.
 pub struct Contender<'a> {
     pub name: String,
-    run: Box<dyn FnMut(u64) + 'a>,
+    time: Box<dyn FnMut(u64) -> Duration + 'a>,
 }
 
 impl<'a> Contender<'a> {
+    /// For what happens elsewhere, and has a clock of its own.
+    pub fn timed(name: impl Into<String>, time: impl FnMut(u64) -> Duration + 'a) -> Contender<'a> {
+        Contender { name: name.into(), time: Box::new(time) }
+    }
+
     /// For what takes nanoseconds: the loop is the contender's own, and inlined.
-    pub fn looping(name: impl Into<String>, run: impl FnMut(u64) + 'a) -> Contender<'a> {
-        Contender { name: name.into(), run: Box::new(run) }
+    pub fn looping(name: impl Into<String>, mut run: impl FnMut(u64) + 'a) -> Contender<'a> {
+        Contender::timed(name, move |n| {
+            let start = thread_time();
+            run(n);
+            thread_time() - start
+        })
     }
 
     /// Does it n times.
     pub fn run(&mut self, n: u64) {
-        (self.run)(n);
+        (self.time)(n);
     }
 
     /// For what takes longer than the loop around it.
@@ -57,7 +67,7 @@ pub fn race(plan: Plan, mut contenders: Vec<Contender<'_>>) -> Race {
     for round in 0..plan.rounds {
         for turn in 0..contenders.len() {
             let index = (round + turn) % contenders.len();
-            let took = time(&mut contenders[index], counts[index]);
+            let took = (contenders[index].time)(counts[index]);
             times[index].push(took.as_nanos() as f64 / counts[index] as f64);
         }
     }
@@ -68,17 +78,11 @@ pub fn race(plan: Plan, mut contenders: Vec<Contender<'_>>) -> Race {
     Race(results.collect())
 }
 
-fn time(contender: &mut Contender<'_>, n: u64) -> Duration {
-    let start = thread_time();
-    contender.run(n);
-    thread_time() - start
-}
-
 /// How often the contender runs in a batch. Warms it up, too.
 fn calibrate(contender: &mut Contender<'_>, batch: Duration) -> u64 {
     let mut n = 1;
     loop {
-        let took = time(contender, n);
+        let took = (contender.time)(n);
         if took >= batch / 4 || n >= 1 << 30 {
             let exact = n as f64 * batch.as_secs_f64() / took.as_secs_f64().max(1e-9);
             return (exact as u64).max(1);
@@ -87,29 +91,35 @@ fn calibrate(contender: &mut Contender<'_>, batch: Duration) -> u64 {
     }
 }
 
-/// Something that takes long, and may be refused.
+/// Something that takes long, and may be refused: `time()` does it and tells what that took.
 pub struct Attempt<'a> {
     pub name: String,
-    run: Box<dyn FnMut() -> std::result::Result<(), String> + 'a>,
+    time: Box<dyn FnMut() -> std::result::Result<Duration, String> + 'a>,
 }
 
 impl<'a> Attempt<'a> {
+    /// For what has a clock of its own.
+    pub fn timed(
+        name: impl Into<String>,
+        time: impl FnMut() -> std::result::Result<Duration, String> + 'a,
+    ) -> Attempt<'a> {
+        Attempt { name: name.into(), time: Box::new(time) }
+    }
+
     pub fn new<T, E: std::fmt::Display>(
         name: impl Into<String>,
+        clock: fn() -> Duration,
         mut once: impl FnMut() -> std::result::Result<T, E> + 'a,
     ) -> Attempt<'a> {
-        let run = move || match once() {
-            Ok(done) => {
-                std::hint::black_box(done);
-                Ok(())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        Attempt { name: name.into(), run: Box::new(run) }
+        Attempt::timed(name, move || {
+            let start = clock();
+            drop(std::hint::black_box(once().map_err(|error| error.to_string())?));
+            Ok(clock() - start)
+        })
     }
 
     pub fn once(mut self) -> std::result::Result<(), String> {
-        (self.run)()
+        (self.time)().map(drop)
     }
 }
 
@@ -126,12 +136,11 @@ fn rounds_of(once: Duration, quick: bool) -> usize {
 
 /// Runs attempts against each other, the shorter ones more often. What is refused is left out, with
 /// a word on stderr.
-pub fn long_race(clock: fn() -> Duration, quick: bool, attempts: Vec<Attempt<'_>>) -> Race {
+pub fn long_race(quick: bool, attempts: Vec<Attempt<'_>>) -> Race {
     let mut runners = Vec::new();
     for mut attempt in attempts {
-        let start = clock();
-        match (attempt.run)() {
-            Ok(()) => runners.push((attempt, vec![clock() - start])),
+        match (attempt.time)() {
+            Ok(took) => runners.push((attempt, vec![took])),
             Err(error) => progress(format_args!("{}: {error}", attempt.name)),
         }
     }
@@ -142,9 +151,7 @@ pub fn long_race(clock: fn() -> Duration, quick: bool, attempts: Vec<Attempt<'_>
         for turn in 0..count {
             let (attempt, times) = &mut runners[(round + turn) % count];
             if round < rounds(times) {
-                let start = clock();
-                (attempt.run)().expect("it was not refused before");
-                times.push(clock() - start);
+                times.push((attempt.time)().expect("it was not refused before"));
             }
         }
     }
@@ -184,5 +191,10 @@ impl Race {
     /// How many times as long as `than` it took.
     pub fn ratio(&self, name: &str, than: &str) -> f64 {
         self.least(name) / self.least(than)
+    }
+
+    /// The same, if both took part.
+    pub fn ratio_of_both(&self, name: &str, than: &str) -> Option<f64> {
+        Some(self.find(name)?.least / self.find(than)?.least)
     }
 }

@@ -66,8 +66,13 @@ impl Section {
         section
     }
 
-    pub fn goal(mut self, goal: Goal) -> Section {
-        self.goals.push(goal);
+    pub fn goal(self, goal: Goal) -> Section {
+        self.maybe_goal(Some(goal))
+    }
+
+    /// For a goal that can be told only if somebody else took part.
+    pub fn maybe_goal(mut self, goal: Option<Goal>) -> Section {
+        self.goals.extend(goal);
         self
     }
 

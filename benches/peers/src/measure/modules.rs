@@ -5,15 +5,19 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::engines::{
-    self, BASELINE, CRANELIFT, Engines, Threads, VALIDATION, WASMI, WASMTIME, WINCH,
+    self, BASELINE, CRANELIFT, Engines, LIFTOFF, SINGLEPASS, Threads, VALIDATION, WASMI, WASMTIME,
+    WINCH,
 };
-use crate::host::{self, progress};
+use crate::host::{self, process_time, progress, thread_time, wall_time};
+use crate::liftoff::Node;
 use crate::programs::{self, Real};
 use crate::race::{Attempt, Race, geometric_mean, long_race};
 use crate::report::{Goal, Section, digits, duration, megabytes, times};
 
 /// The columns of engines.
 const ENGINES: [&str; 5] = [BASELINE, CRANELIFT, WINCH, WASMTIME, WASMI];
+/// The same on one thread.
+const ONE_THREAD: [&str; 7] = [BASELINE, CRANELIFT, WINCH, SINGLEPASS, LIFTOFF, WASMTIME, WASMI];
 /// What a quick run leaves out.
 const QUICK: usize = 1 << 20;
 
@@ -51,40 +55,61 @@ pub fn measure(crate_dir: &Path, engines: &Engines, quick: bool) -> io::Result<V
         return Err(io::Error::other("no module: run benches/fetch-modules.sh first"));
     }
     let parallel = Engines::with(Threads::All);
-    let subjects = modules.into_iter().map(|real| subject(real, engines, &parallel, quick));
+    let node = Node::expect(crate_dir);
+    let subjects =
+        modules.into_iter().map(|real| subject(real, engines, &parallel, node.as_ref(), quick));
     let subjects: Vec<Subject> = subjects.collect::<io::Result<_>>()?;
 
     let mut note = format!(
         "Bytes to a module whose functions can be called, and drop it; one thread, its CPU time. \
-         In parentheses: × wasmparser's validation. {ROUNDS}"
+         In parentheses: × wasmparser's validation. wasmer compiles on a thread of its own, which \
+         it makes each time: its time is that of both. V8 runs in a process of its own, on the same \
+         processor and in turns with the others: `new WebAssembly.Module`, that process's CPU time; \
+         it compiles everything with Liftoff, in the constructor, on its only thread, never the \
+         same bytes twice, and collects the garbage afterwards, for which it is not charged. {ROUNDS} \
+         The last row: bytes of all code sections that the engine takes, by the sum of the least \
+         times."
     );
     if !newer.is_empty() {
         let names: Vec<&str> = newer.iter().map(|real| real.name.as_str()).collect();
         note += &format!(" Left out, because not of WebAssembly 2.0: {}.", names.join(", "));
     }
     Ok(vec![
-        one_thread(&subjects, note),
+        one_thread(&subjects, note, node.is_some()),
         all_threads(&subjects),
         memory(&subjects),
         code_size(&subjects),
     ])
 }
 
-fn subject(real: Real, engines: &Engines, parallel: &Engines, quick: bool) -> io::Result<Subject> {
+fn subject(
+    real: Real,
+    engines: &Engines,
+    parallel: &Engines,
+    node: Option<&Node>,
+    quick: bool,
+) -> io::Result<Subject> {
     let binary = &real.binary;
     progress(format_args!("{}: one thread", real.name));
-    let validation = Attempt::new(VALIDATION, || {
+    let validation = Attempt::new(VALIDATION, thread_time, || {
         engines::validate(binary);
         Ok::<_, io::Error>(())
     });
     let mut attempts = vec![validation];
-    attempts.extend(engines::attempts(engines, binary));
-    let one_thread = long_race(host::thread_time, quick, attempts);
+    attempts.extend(engines::attempts(engines, binary, thread_time));
+    attempts.push(Attempt::new(SINGLEPASS, process_time, || {
+        wasmer::Module::new(&engines::singlepass(), binary)
+    }));
+    if let Some(node) = node {
+        let mut liftoff = node.start(binary)?;
+        attempts.push(Attempt::timed(LIFTOFF, move || liftoff.compile()));
+    }
+    let one_thread = long_race(quick, attempts);
     progress(format_args!("{}: all processors", real.name));
     let all_threads = host::with_all_processors(|| {
-        let mut attempts = engines::attempts(parallel, binary);
+        let mut attempts = engines::attempts(parallel, binary, wall_time);
         attempts.retain(|attempt| attempt.name != WASMI);
-        long_race(host::wall_time, quick, attempts)
+        long_race(quick, attempts)
     });
     progress(format_args!("{}: code size and memory", real.name));
     let code_sizes = code_sizes(engines, binary);
@@ -121,23 +146,38 @@ fn header(
     [first, names, last].concat()
 }
 
-fn one_thread(subjects: &[Subject], note: String) -> Section {
-    let header = header(&["", "code section", VALIDATION], &ENGINES, &[]);
+fn one_thread(subjects: &[Subject], note: String, node: bool) -> Section {
+    let header = header(&["", "code section", VALIDATION], &ONE_THREAD, &[]);
     let mut section = Section::new("Compiling real modules on one thread", note, &header);
+    let absent = |name| match name {
+        LIFTOFF if !node => "not installed".to_string(),
+        _ => "refused".to_string(),
+    };
     for subject in subjects {
         let race = &subject.one_thread;
         let unit = race.least(VALIDATION);
         let mut row =
             vec![subject.real.name.clone(), megabytes(subject.code_section as f64), duration(unit)];
-        row.extend(ENGINES.map(|name| match race.find(name) {
+        row.extend(ONE_THREAD.map(|name| match race.find(name) {
             Some(result) => format!("{} ({})", duration(result.least), times(result.least / unit)),
-            None => "refused".to_string(),
+            None => absent(name),
         }));
         section.rows.push(row);
     }
+    let all = subjects.iter().map(|subject| subject.code_section as f64).sum();
+    let mut row = vec!["all".to_string(), megabytes(all)];
+    row.extend([VALIDATION].into_iter().chain(ONE_THREAD).map(|name| {
+        match together(subjects, &[name]) {
+            Some(sums) => format!("{} MB/s", digits(sums.code / sums.nanos[0] * 1e3)),
+            None => absent(name),
+        }
+    }));
+    section.rows.push(row);
     let time = |name: &'static str| {
         move |subject: &Subject| subject.one_thread.find(name).map(|result| result.least)
     };
+    let validations =
+        |subject: &Subject| Some(time(BASELINE)(subject)? / time(VALIDATION)(subject)?);
     section
         .goal(each(subjects, "cranelift at most as long as wasmtime Cranelift", 1.0, |subject| {
             Some(time(CRANELIFT)(subject)? / time(WASMTIME)(subject)?)
@@ -145,9 +185,52 @@ fn one_thread(subjects: &[Subject], note: String) -> Section {
         .goal(each(subjects, "baseline at most as long as wasmtime Winch", 1.0, |subject| {
             Some(time(BASELINE)(subject)? / time(WINCH)(subject)?)
         }))
-        .goal(each(subjects, "baseline at most 3 × validation", 3.0, |subject| {
-            Some(time(BASELINE)(subject)? / time(VALIDATION)(subject)?)
-        }))
+        .goal(each(subjects, "baseline at most 3 × validation", 3.0, validations))
+        .goal(Goal::at_most(
+            "baseline, geometric mean, at most 3 × validation",
+            geometric_mean(subjects.iter().filter_map(validations)),
+            3.0,
+        ))
+        .maybe_goal(throughput(subjects, WINCH, 6.0))
+        .maybe_goal(throughput(subjects, SINGLEPASS, 6.0))
+        .maybe_goal(throughput(subjects, LIFTOFF, 1.3))
+        .maybe_goal(throughput(subjects, WASMTIME, 60.0))
+        .maybe_goal(throughput(subjects, WASMI, 1.0))
+}
+
+/// Of the modules that all of some engines take: how many, their code, and the sums of the engines'
+/// least times.
+struct Together<const N: usize> {
+    modules: usize,
+    code: f64,
+    nanos: [f64; N],
+}
+
+/// Nothing if there is no such module.
+fn together<const N: usize>(subjects: &[Subject], names: &[&str; N]) -> Option<Together<N>> {
+    let mut sums = Together { modules: 0, code: 0.0, nanos: [0.0; N] };
+    for subject in subjects {
+        if names.iter().all(|name| subject.one_thread.find(name).is_some()) {
+            sums.modules += 1;
+            sums.code += subject.code_section as f64;
+            for (nanos, name) in sums.nanos.iter_mut().zip(names) {
+                *nanos += subject.one_thread.least(name);
+            }
+        }
+    }
+    (sums.modules > 0).then_some(sums)
+}
+
+/// That the baseline tier compiles all modules so many times as fast, if the other takes any.
+fn throughput(subjects: &[Subject], than: &str, least: f64) -> Option<Goal> {
+    let sums = together(subjects, &[BASELINE, than])?;
+    let ratio = sums.nanos[1] / sums.nanos[0];
+    let text = match sums.modules {
+        all if all == subjects.len() => times(ratio),
+        some => format!("{} (the {some} that both take)", times(ratio)),
+    };
+    let what = format!("baseline, throughput over all modules, at least {least} × {than}");
+    Some(Goal::plain(what, text, ratio >= least))
 }
 
 fn all_threads(subjects: &[Subject]) -> Section {
@@ -309,7 +392,7 @@ pub fn peak(engine: &str, what: &str, module: &Path) -> io::Result<()> {
     let engines = Engines::new();
     let binary = std::fs::read(module)?;
     if what == "compile" {
-        let attempt = engines::attempts(&engines, &binary);
+        let attempt = engines::attempts(&engines, &binary, thread_time);
         let attempt = attempt.into_iter().find(|attempt| attempt.name == engine);
         attempt.ok_or(io::ErrorKind::NotFound)?.once().map_err(io::Error::other)?;
     }
