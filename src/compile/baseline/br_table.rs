@@ -52,19 +52,21 @@ impl Compiler {
                 self.table_labels.push(label);
             }
             self.tables.push((table, start));
-            // The move clears the upper half.
             let register = match index {
                 Operand::Gpr(register) if self.registers.gprs.contains(register) => register,
                 _ => self.take_gpr(),
             };
-            match index {
-                Operand::Gpr(index) => self.asm.mov_rr(Size::S32, register, index),
-                _ => self.load_gpr(Size::S32, register, index),
-            }
-            self.asm.alu_ri(Alu::Cmp, Size::S32, register, depths.len() as i32);
+            let index = match index {
+                Operand::Gpr(index) if self.registers.zero_extended.contains(index) => index,
+                _ => {
+                    self.load_zero_extended(register, index);
+                    register
+                }
+            };
+            self.asm.alu_ri(Alu::Cmp, Size::S32, index, depths.len() as i32);
             self.asm.jcc(Cond::Ae, otherwise);
             self.asm.lea_label(SCRATCH, table);
-            let entry = Mem::indexed(SCRATCH, register, Scale::X4, 0);
+            let entry = Mem::indexed(SCRATCH, index, Scale::X4, 0);
             self.asm.movsx_rm(Size::S64, register, entry, Size::S32);
             self.asm.alu_rr(Alu::Add, Size::S64, register, SCRATCH);
             self.asm.jmp_r(register);
