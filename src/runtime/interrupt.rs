@@ -73,7 +73,7 @@ impl RequestCell {
     /// The handle to the instance that has this, and that belongs to the calling thread.
     pub fn handle(&self, thread: &Thread, interruption: Interruption) -> InterruptHandle {
         if interruption == Interruption::Signal {
-            thread.target().signals.store(true, SeqCst);
+            thread.target().expect_signals();
         }
         let mut request = self.0.load(SeqCst).cast_const();
         if request.is_null() {
@@ -116,6 +116,17 @@ pub(super) struct Deadline {
     before: *const Deadline,
 }
 
+/// What is to end on a thread, as it was when it was [looked](Thread::look) at.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    /// What had been asked for by then: [`Target::asked`].
+    asked: u64,
+    /// The innermost entry is to end.
+    pub ends: bool,
+    /// The one around it is, or one further out.
+    outer_ends: bool,
+}
+
 impl Thread {
     /// Whether a live entry is to end, and so the innermost one first. `innermost` is the one to begin
     /// with. Async-signal-safe.
@@ -149,11 +160,10 @@ impl Thread {
         unsafe { (*self.state()).entry_sp.load(SeqCst) as *const EntryRecord }
     }
 
-    /// Notes whether a guest is still to be ended. Async-signal-safe.
-    fn note(&self, stop: bool) {
+    /// Sets or clears the hint that a guest may have to end. Async-signal-safe.
+    fn hint(&self, stop: bool) {
         // SAFETY: as in `innermost`.
         unsafe { (*self.state()).stop.store(u32::from(stop), SeqCst) };
-        self.target().pending.store(stop && self.target().signals.load(SeqCst), SeqCst);
     }
 
     /// Whether the hint is set that a guest may have to end.
@@ -163,39 +173,50 @@ impl Thread {
         unsafe { (*self.state()).stop.load(std::sync::atomic::Ordering::Relaxed) != 0 }
     }
 
-    /// Whether the innermost entry is to end, which the caller then sees to. Async-signal-safe.
-    pub fn must_stop(&self) -> bool {
+    /// Looks which entries are to end, and clears the hint. What was seen is then either
+    /// [settled](Thread::settle), or somebody must look [again](Thread::look_again).
+    /// Async-signal-safe.
+    pub fn look(&self) -> Look {
         // First, so that what is asked for from now on is not forgotten.
-        self.note(false);
+        let asked = self.target().asked.load(SeqCst);
+        self.hint(false);
         let innermost = self.innermost();
-        if !self.is_interrupted(innermost) {
-            return false;
-        }
+        let ends = self.is_interrupted(innermost);
         // SAFETY: an interrupted entry is there, and stays while this runs.
-        if self.is_interrupted(unsafe { (*innermost).before }) {
-            self.note(true);
+        let outer_ends = ends && self.is_interrupted(unsafe { (*innermost).before });
+        Look { asked, ends, outer_ends }
+    }
+
+    /// Says that the innermost entry has been ended, if it was to end, or that its guest is about to
+    /// be. Async-signal-safe.
+    pub fn settle(&self, look: Look) {
+        if look.outer_ends {
+            self.hint(true);
+        } else {
+            self.target().settled.fetch_max(look.asked, SeqCst);
         }
-        true
     }
 
-    /// Says that the innermost entry is to end and could not be ended here. Async-signal-safe.
-    pub fn stop_later(&self) {
-        self.note(true);
+    /// Says that what was seen does not hold, or could not be done. Async-signal-safe.
+    pub fn look_again(&self) {
+        self.hint(true);
     }
 
-    /// As [`Thread::must_stop`], outside of signal handlers, where the hint is set.
+    /// Whether the innermost entry is to end, which the caller then sees to. Asked where the hint is
+    /// set, and not in signal handlers: no entry is half made.
     #[cold]
     pub fn sees_stop(&self) -> bool {
         let target = self.target();
         // A deadline that a fork has left unwatched. If there can be no watcher, the deadline is seen
         // at least whenever the host returns.
         let unwatched = target.watched.load(SeqCst) == NEVER && target.due.load(SeqCst) != NEVER;
-        if unwatched && watcher::watch(target).is_err() {
-            let stop = self.must_stop();
-            self.stop_later();
-            return stop;
+        let unwatched = unwatched && watcher::watch(target).is_err();
+        let look = self.look();
+        self.settle(look);
+        if unwatched {
+            self.look_again();
         }
-        self.must_stop()
+        look.ends
     }
 
     /// Makes a call with a deadline: the thread's next entry is to end at that time.
@@ -208,8 +229,8 @@ impl Thread {
             }
         }
         let target = self.target();
-        if signals && !target.signals.load(SeqCst) {
-            target.signals.store(true, SeqCst);
+        if signals {
+            target.expect_signals();
         }
         let before = self.deadlines.load(SeqCst).cast_const();
         let outer = target.due.load(SeqCst);
