@@ -270,6 +270,38 @@ pub(super) unsafe fn call_with_deadline<R>(
     thread.call_until(watcher::after(nanoseconds), signals, call)
 }
 
+/// Makes calls of a context's function that are one call to whoever ends it: with an entry around
+/// theirs, which no landing pad belongs to. They ask the thread between them whether they are to end.
+///
+/// # Safety
+///
+/// As for [`call_with_deadline`].
+pub(super) unsafe fn call_as_one<R>(
+    vmctx: *const VmContext,
+    calls: impl FnOnce(&Thread) -> R,
+) -> R {
+    struct Leave<'t>(&'t Thread, *const EntryRecord);
+    impl Drop for Leave<'_> {
+        fn drop(&mut self) {
+            // SAFETY: as in `Thread::innermost`.
+            unsafe { (*self.0.state()).entry_sp.store(self.1 as usize, SeqCst) };
+        }
+    }
+    // SAFETY: the caller vouches for the context, which names its thread.
+    let thread = unsafe { thread_of(vmctx) };
+    let (before, number) = (thread.innermost(), thread.next_number());
+    let record = EntryRecord { before, number, vmctx };
+    // Also if a function of the host panics.
+    let _leave = Leave(thread, before);
+    // SAFETY: as in `Thread::innermost`. No guest runs in this entry itself, so that none traps in it;
+    // the record stays where it is until `_leave` takes it out of the list.
+    unsafe {
+        (*thread.state()).entry_sp.store((&raw const record) as usize, SeqCst);
+        (*thread.state()).calls.store(number, SeqCst);
+    }
+    calls(thread)
+}
+
 /// Makes a call of a context's function with its engine's deadline, if it has one, the call is an
 /// outermost one and has no other deadline; `None` if that cannot be watched, which is then noted like
 /// a host function's error.
