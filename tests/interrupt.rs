@@ -1,10 +1,9 @@
 //! Interruption: guests end wherever they are when they are told to, or when their time is over, and
 //! nothing else ends.
-//!
-//! No test measures time. Where something never happens, a test would hang, which the watch in
-//! [`patiently`] turns into a failure.
 
 mod common;
+#[path = "common/patience.rs"]
+mod patience;
 
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -16,67 +15,11 @@ use std::time::Duration;
 
 use common::process::{fork, wait_for};
 use common::{Random, on_each_tier};
+use patience::{KINDS, instance, interrupt_until_dropped, is_interrupted, patiently, with_imports};
 use wasm_mini::{
-    BatchError, Caller, Engine, Error, Imports, Instance, InterruptHandle, Interruption, LinkError,
-    Module, Tier, Trap, TrapCode, Value,
+    Caller, Engine, Error, Imports, Instance, InterruptHandle, Interruption, LinkError, Module,
+    Tier, TrapCode, Value,
 };
-
-const KINDS: &[Interruption] = &[Interruption::Signal, Interruption::Polled];
-
-/// Ends the process if the work takes so long that it will never end.
-fn patiently<T>(work: impl FnOnce() -> T) -> T {
-    let (done, is_done) = mpsc::channel::<()>();
-    let watch = thread::spawn(move || {
-        if let Err(mpsc::RecvTimeoutError::Timeout) = is_done.recv_timeout(Duration::from_secs(120))
-        {
-            eprintln!("something that should have been interrupted runs for ever");
-            std::process::abort();
-        }
-    });
-    let result = work();
-    drop(done);
-    watch.join().expect("the watch");
-    result
-}
-
-fn engine(tier: Tier, kind: Interruption) -> Engine {
-    Engine::builder().tier(tier).interruption(kind).build().expect("an engine")
-}
-
-fn with_imports(tier: Tier, kind: Interruption, text: &str, imports: &Imports) -> Instance {
-    let module = Module::with_engine(&engine(tier, kind), text).expect("a module");
-    Instance::new(&module, imports).expect("an instance")
-}
-
-fn instance(tier: Tier, kind: Interruption, text: &str) -> Instance {
-    with_imports(tier, kind, text, &Imports::none())
-}
-
-/// Interrupts until what this returns is dropped.
-struct Interrupter(Option<(mpsc::Sender<()>, thread::JoinHandle<()>)>);
-
-fn interrupt_until_dropped(handle: InterruptHandle) -> Interrupter {
-    let (done, is_done) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        let pause = Duration::from_millis(1);
-        while let Err(mpsc::RecvTimeoutError::Timeout) = is_done.recv_timeout(pause) {
-            handle.interrupt();
-        }
-    });
-    Interrupter(Some((done, thread)))
-}
-
-impl Drop for Interrupter {
-    fn drop(&mut self) {
-        let (done, thread) = self.0.take().expect("dropped once");
-        drop(done);
-        thread.join().expect("the interrupter");
-    }
-}
-
-fn is_interrupted<T: std::fmt::Debug>(result: Result<T, Trap>) {
-    assert_eq!(result.expect_err("an interrupted guest").code(), TrapCode::Interrupted);
-}
 
 /// Ways to run for ever, and one to come to an end.
 const GUEST: &str = r#"(module
@@ -100,9 +43,6 @@ const GUEST: &str = r#"(module
         local.get 0 f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt
         f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt
         f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt f64.sqrt)
-    (func (export "slow_or_not") (param f64) (result f64)
-        (if (f64.lt (local.get 0) (f64.const 0)) (then (unreachable)))
-        (call $roots (local.get 0)))
     (func (export "roots") (local f64) (loop (local.set 0 (call $roots (local.get 0))) (br 0)))
     (func $down (param i32) (result i32)
         (if (result i32) (i32.eqz (local.get 0))
@@ -146,7 +86,7 @@ fn endless_guests_end(tier: Tier) {
                     let _interrupter = interrupt_until_dropped(instance.interrupt_handle());
                     let trap = common::trap(&function, &[]);
                     assert_eq!(trap.code(), TrapCode::Interrupted, "{name}");
-                    assert!(trap.backtrace().iter().all(|frame| frame.function() < 18), "{trap:?}");
+                    assert!(trap.backtrace().iter().all(|frame| frame.function() < 17), "{trap:?}");
                 }
                 is_usable(&instance);
             }
@@ -211,34 +151,6 @@ fn an_engine_has_a_deadline(tier: Tier) {
     });
 }
 
-/// A function that never returns by itself, in one operator.
-const BULK: &str = r#"(module
-    (memory (export "memory") 16384)
-    (data $d "some bytes")
-    (func (export "fill") (loop (memory.fill (i32.const 0) (i32.const 7) (i32.const 0x40000000)) (br 0)))
-    (func (export "up") (loop (memory.copy (i32.const 1) (i32.const 0) (i32.const 0x3fffffff)) (br 0)))
-    (func (export "down") (loop (memory.copy (i32.const 0) (i32.const 1) (i32.const 0x3fffffff)) (br 0)))
-    (func (export "wrong") (memory.fill (i32.const 1) (i32.const 7) (i32.const 0x40000000))))"#;
-
-fn long_copies_end(tier: Tier) {
-    let _alone = common::alone();
-    patiently(|| {
-        for kind in KINDS {
-            let instance = instance(tier, *kind, BULK);
-            for name in ["fill", "up", "down"] {
-                let function = instance.typed_func::<fn()>(name).unwrap();
-                is_interrupted(function.call_with_deadline(Duration::from_millis(2)));
-                let trap = function.call_with_deadline(Duration::ZERO).expect_err("a trap");
-                // The operator that was interrupted is known.
-                assert_eq!((trap.code(), trap.backtrace().len()), (TrapCode::Interrupted, 1));
-            }
-            // What fails by itself fails by that.
-            let wrong = instance.func::<fn()>("wrong").unwrap();
-            assert_eq!(wrong().expect_err("a trap").code(), TrapCode::MemoryOutOfBounds);
-        }
-    });
-}
-
 fn the_host_is_not_interrupted(tier: Tier) {
     patiently(|| {
         for kind in KINDS {
@@ -298,36 +210,6 @@ fn plain_functions_are_the_callers(tier: Tier) {
                 is_interrupted(run.call());
                 assert!(begun.get() > 0);
                 assert_eq!(begun.get(), done.get(), "an activation of the host's was cut short");
-            }
-        }
-    });
-}
-
-/// A batch ends at a row, also of a function that no signal finds.
-fn batches_end(tier: Tier) {
-    const ROWS: usize = 1 << 16;
-    patiently(|| {
-        for kind in KINDS {
-            let instance = instance(tier, *kind, GUEST);
-            for name in ["slow", "slow_or_not"] {
-                let batch = instance.batch_func::<fn(f64) -> f64>(name).unwrap();
-                let column = vec![7.0; ROWS];
-                let expected = instance.func::<fn(f64) -> f64>(name).unwrap()(7.0).unwrap();
-                loop {
-                    let mut results = vec![-1.0; ROWS];
-                    let called = batch.call_with_deadline(
-                        Duration::from_millis(1),
-                        (&column,),
-                        &mut results,
-                    );
-                    // It may be done before the watcher wakes.
-                    let Err(error) = called else { continue };
-                    let BatchError::Trap { row, trap } = error else { panic!("{error}") };
-                    assert_eq!(trap.code(), TrapCode::Interrupted);
-                    assert!(results[..row].iter().all(|result| *result == expected));
-                    assert!(results[row..].iter().all(|result| *result == -1.0));
-                    break;
-                }
             }
         }
     });
@@ -639,11 +521,9 @@ on_each_tier!(
     endless_guests_end,
     deadlines_end_guests,
     an_engine_has_a_deadline,
-    long_copies_end,
     the_host_is_not_interrupted,
     a_blocked_host_function_is_waited_for,
     plain_functions_are_the_callers,
-    batches_end,
     an_inner_call_ends_alone,
     an_outer_call_ends_with_all_inside,
     an_inner_deadline_ends_the_inner_call,

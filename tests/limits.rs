@@ -52,6 +52,65 @@ fn limits_of_a_module(tier: Tier) {
     check("module_bytes", size, "(module (func nop))", |l, n| l.module_bytes = u64::from(n));
 }
 
+/// No field is without a test here: of each, one sets it.
+#[test]
+fn no_field_is_left_out() {
+    let shown = format!("{:?}", Limits::default());
+    let fields = shown.trim_start_matches("Limits { ").trim_end_matches(" }").split(", ");
+    let names: Vec<_> = fields.filter_map(|field| field.split(": ").next()).collect();
+    assert!(names.len() >= 19 && names.contains(&"stack_bytes"), "{names:?}");
+    let source = include_str!("limits.rs");
+    for name in names {
+        let set = [format!("limits.{name} = "), format!("l.{name} = ")];
+        assert!(set.iter().any(|set| source.contains(set)), "nothing sets `{name}`");
+    }
+}
+
+/// What is refused for more than can be allowed: the format's own bounds, whatever the limits say.
+fn raised_numbers_of_sections(tier: Tier) {
+    let engine = with(tier, |limits| {
+        limits.tables = u32::MAX;
+        limits.data_segments = u32::MAX;
+        limits.element_segments = u32::MAX;
+    });
+    // Tables have a higher one than their default.
+    let tables = |count: usize| format!("(module {})", "(table 0 funcref)".repeat(count));
+    Module::with_engine(&engine, tables(100_000)).expect("more than the default is allowed");
+    let error = Module::with_engine(&engine, tables(100_001)).expect_err("one too many");
+    assert!(error.to_string().contains("100000"), "{error}");
+    let segments = |count: usize| format!("(module {})", "(data)".repeat(count));
+    Module::with_engine(&engine, segments(100_000)).expect("the default is allowed");
+    let error = Module::with_engine(&engine, segments(100_001)).expect_err("one too many");
+    assert!(error.to_string().contains("100000"), "{error}");
+}
+
+/// Totals are exact for several memories and tables at once, and for several threads.
+fn totals_of_threads(tier: Tier) {
+    const THREADS: usize = 3;
+    let engine = with(tier, |limits| limits.instances = THREADS as u64 * 2);
+    let module = Module::with_engine(&engine, "(module)").expect("a module");
+    // As many as there may be, whoever makes them.
+    let barrier = std::sync::Barrier::new(THREADS);
+    let made: usize = std::thread::scope(|scope| {
+        let make = || {
+            let mut kept = Vec::new();
+            barrier.wait();
+            for _ in 0..THREADS * 2 {
+                kept.extend(Instance::new(&module, &Imports::none()).ok());
+            }
+            // All have made what they could before any is dropped.
+            barrier.wait();
+            kept.len()
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(make)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+    });
+    assert_eq!(made, THREADS * 2);
+    let all: Vec<_> = (0..THREADS * 2).map(|_| new(&module).expect("all are free again")).collect();
+    new(&module).expect_err("one too many");
+    drop(all);
+}
+
 fn machine_code(tier: Tier) {
     let text = "(module (func (param i32) (result i32) (i32.mul (local.get 0) (i32.const 77))))";
     let module = Module::with_engine(engine(tier), text).expect("a module");
@@ -128,6 +187,10 @@ fn minimum_beyond_the_limit(tier: Tier) {
         let module = Module::with_engine(&engine, text).expect("a module");
         Instance::new(&module, &Imports::none()).expect_err("too much")
     };
+    for text in ["(module (memory 16))", "(module (table 100 funcref))"] {
+        let module = Module::with_engine(&engine, text).expect("a module");
+        Instance::new(&module, &Imports::none()).expect("just as much as is allowed");
+    }
     let error = refused("(module (memory 17))");
     assert!(matches!(error, LinkError::Limit { actual: 17, limit: 16, .. }), "{error:?}");
     assert!(error.to_string().contains("`Limits::memory_pages`"), "{error}");
@@ -330,6 +393,8 @@ fn no_address_space(tier: Tier) {
 on_each_tier!(
     limits_of_a_module,
     machine_code,
+    raised_numbers_of_sections,
+    totals_of_threads,
     raised_beyond_what_there_is,
     growth_ends_at_the_limit,
     minimum_beyond_the_limit,

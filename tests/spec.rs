@@ -6,6 +6,9 @@
 
 #![cfg(feature = "wast")]
 
+#[path = "common/native.rs"]
+mod native;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -122,6 +125,18 @@ suites! {
 fn simd_on_any_processor() {
     let engine = Engine::builder().tier(Tier::Baseline).portable_code().build().unwrap();
     assert_eq!(run_with(&engine, "simd", proposal(&Proposal::Simd)), 25_989);
+}
+
+/// And as for processors that have some of the instructions beyond SSE4.1.
+#[test]
+fn simd_on_processors_that_lack_something() {
+    // No compiler asks for these where it makes vector operators.
+    let scalar = |what: &str| ["LZCNT", "BMI1", "BMI2"].iter().any(|name| what.ends_with(name));
+    let engines = native::engines_of_levels();
+    for (what, engine) in engines.into_iter().filter(|(what, _)| !scalar(what)) {
+        println!("{what}:");
+        assert_eq!(run_with(&engine, "simd", proposal(&Proposal::Simd)), 25_989, "{what}");
+    }
 }
 
 /// Everything once more without instructions beyond SSE4.1, as for an old processor.

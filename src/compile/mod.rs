@@ -115,6 +115,20 @@ impl CpuFeatures {
         }
     }
 
+    /// The same without one of them; `None` if there is none of that name. What has no AVX has no AVX2.
+    pub fn without(mut self, name: &str) -> Option<CpuFeatures> {
+        match name {
+            "popcnt" => self.popcnt = false,
+            "lzcnt" => self.lzcnt = false,
+            "bmi1" => self.bmi1 = false,
+            "bmi2" => self.bmi2 = false,
+            "avx" => (self.avx, self.avx2) = (false, false),
+            "avx2" => self.avx2 = false,
+            _ => return None,
+        }
+        Some(self)
+    }
+
     /// The least that is compiled for.
     pub const FLOOR: CpuFeatures = CpuFeatures {
         popcnt: false,

@@ -36,9 +36,10 @@ use crate::error::LoadError;
 /// that names it. What no number can say, [`Instance::with_limiter`](crate::Instance::with_limiter)
 /// decides for each growth.
 ///
-/// The numbers of a module's sections cannot be raised: a higher one than the default has no effect;
-/// nor can the pages of a memory, which the specification limits, or `code_bytes`. A module has at
-/// most one memory, and a type 1,000 parameters and 1,000 results, which is no setting.
+/// The numbers of a module's sections cannot be raised: a higher one than the default has no effect,
+/// but for `tables`, of which there can be 100,000; nor can the pages of a memory, which the
+/// specification limits, or `code_bytes`. A module has at most one memory, and a type 1,000 parameters
+/// and 1,000 results, which is no setting.
 ///
 /// [`LinkError::Limit`]: crate::LinkError::Limit
 /// [`TrapCode::StackOverflow`]: crate::TrapCode::StackOverflow

@@ -2,7 +2,7 @@
 //!
 //! Where the signature has a direct entry, the rows are a loop of machine code (`compile::batch`), one
 //! for each signature that the program names, made when it is first asked for and kept. Everything
-//! else is a loop of ordinary calls, in Rust.
+//! else is a loop of ordinary calls, in Rust. Whoever ends a call ends all of it, either way.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,10 +13,11 @@ use std::time::Duration;
 use super::code::{CodeMemory, CodeRegion};
 use super::func::{nanoseconds, unwatched};
 use super::interrupt;
+use super::thread::Thread;
 use super::typed::{TypedFunc, WasmFn, WasmResults, WasmTy, each_arity, is_direct};
 use crate::compile::abi::VmContext;
 use crate::compile::batch::{self, BatchFile, MAX_COLUMNS};
-use crate::error::BatchError;
+use crate::error::{BatchError, Trap, TrapCode};
 use crate::module::ValType;
 
 /// An exported function that is called for many rows at once, each argument from a column of its own.
@@ -132,6 +133,31 @@ impl<F: WasmFn> BatchFunc<F> {
         }
         Err(BatchError::Trap { row: file.row, trap: self.func.take_trap() })
     }
+
+    /// Calls the function for each row, one after the other. Row by row they are calls of their own,
+    /// but one call to whoever ends them, be it between two rows.
+    fn run_each<R>(
+        &self,
+        results: &mut [R],
+        call: impl Fn(usize) -> Result<R, Trap>,
+    ) -> Result<(), BatchError> {
+        let vmctx = self.func.function.vmctx;
+        let rows = |thread: &Thread| {
+            for (row, result) in results.iter_mut().enumerate() {
+                let done = if thread.is_told_to_stop() && thread.sees_stop() {
+                    Err(Trap::new(TrapCode::Interrupted, Vec::new(), false))
+                } else {
+                    call(row)
+                };
+                *result = done.map_err(|trap| BatchError::Trap { row, trap })?;
+            }
+            Ok(())
+        };
+        // SAFETY: the context is that of a function which the instance keeps alive.
+        let done =
+            unsafe { interrupt::call_with_default(vmctx, || interrupt::call_as_one(vmctx, rows)) };
+        done.unwrap_or_else(|| Err(BatchError::Trap { row: 0, trap: self.func.take_trap() }))
+    }
 }
 
 macro_rules! batch_func {
@@ -202,13 +228,7 @@ macro_rules! batch_func {
                     // with a loop has at most one result, which lies in memory as in a column.
                     return unsafe { self.run(run, &columns, results.as_mut_ptr().cast(), rows) };
                 }
-                for (row, result) in results.iter_mut().enumerate() {
-                    match self.func.call($($param[row]),*) {
-                        Ok(value) => *result = value,
-                        Err(trap) => return Err(BatchError::Trap { row, trap }),
-                    }
-                }
-                Ok(())
+                self.run_each(results, |row| self.func.call($($param[row]),*))
             }
         }
     };

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::growth::Refusal;
 use super::instance::Inner;
-use super::polls;
 use super::thread::{Failure, Thread};
 use super::trap::thread_of;
+use super::{polls, table};
 use crate::compile::abi::{Builtin, RAISE_TRAP, VmContext, VmMemory};
 
 /// The addresses that [`VmContext::builtins`] points to.
@@ -56,7 +56,7 @@ unsafe fn instance<'i>(vmctx: *mut VmContext) -> &'i Inner {
 /// How many bytes are moved at a time: some tenths of a millisecond where each page is new.
 const PIECE: u64 = 1 << 20;
 /// How many elements of a table are moved at a time.
-const ELEMENTS: u32 = 1 << 14;
+const ELEMENTS: u64 = table::PIECE as u64;
 
 /// Whether the guest is to end, whose builtin has come to a point where it can: the failure that the
 /// builtin then returns is told as what it is. Without asking at the end of each, a guest that does
@@ -139,6 +139,8 @@ unsafe fn grown(vmctx: *mut VmContext, grown: Result<u32, Refusal>) -> Grown {
             thread.failure.set(Some(Failure::Panic(payload)));
             return Grown { before: u64::MAX, failed: 1 };
         }
+        // Seen by `is_interrupted`, which asks only once.
+        Err(Refusal::Interrupted) => return Grown { before: u64::MAX, failed: 1 },
         Err(_) => u64::MAX,
     };
     // SAFETY: as above.
@@ -301,7 +303,10 @@ unsafe extern "sysv64" fn grow_table(
 ) -> Grown {
     // SAFETY: see above; the reference is of the table's type, and its instance is linked with this
     // one, or it could not have come here.
-    unsafe { grown(vmctx, instance(vmctx).table(table as u32).grow(count as u32, reference)) }
+    unsafe {
+        let go_on = || !is_interrupted(vmctx);
+        grown(vmctx, instance(vmctx).table(table as u32).grow(count as u32, reference, go_on))
+    }
 }
 
 unsafe extern "sysv64" fn table_fill(
@@ -323,7 +328,7 @@ unsafe extern "sysv64" fn table_fill(
         unsafe { table.write(start + at.start as u32, references) }
     };
     // SAFETY: see above.
-    status(unsafe { in_pieces(vmctx, count.into(), ELEMENTS.into(), false, fill) })
+    status(unsafe { in_pieces(vmctx, count.into(), ELEMENTS, false, fill) })
 }
 
 unsafe extern "sysv64" fn table_copy(
@@ -351,7 +356,7 @@ unsafe extern "sysv64" fn table_copy(
     };
     // No piece overwrites what a later one reads.
     // SAFETY: see above.
-    status(unsafe { in_pieces(vmctx, len.into(), ELEMENTS.into(), to > from, copy) })
+    status(unsafe { in_pieces(vmctx, len.into(), ELEMENTS, to > from, copy) })
 }
 
 unsafe extern "sysv64" fn table_init(
@@ -374,9 +379,7 @@ unsafe extern "sysv64" fn table_init(
         instance.init_table(table, segment, to + start, from + start, len)
     };
     // SAFETY: see above.
-    status(
-        fits.and_then(|()| unsafe { in_pieces(vmctx, len.into(), ELEMENTS.into(), false, copy) }),
-    )
+    status(fits.and_then(|()| unsafe { in_pieces(vmctx, len.into(), ELEMENTS, false, copy) }))
 }
 
 unsafe extern "sysv64" fn elem_drop(vmctx: *mut VmContext, segment: u64) -> u64 {

@@ -59,7 +59,9 @@ impl CodeRegion {
     /// A small region for code that is not a guest's: faults in it are none of ours.
     pub fn for_trampolines() -> io::Result<Arc<CodeRegion>> {
         let page = page_size();
-        Ok(Arc::new(Self::map_once(2 * page, page)?))
+        let region = Self::map_once(2 * page, page)?;
+        regions::CROSSINGS.add(region.executable_range());
+        Ok(Arc::new(region))
     }
 
     /// Reserves `len` bytes of address space for guests' code, or as much as the system gives down
@@ -76,7 +78,7 @@ impl CodeRegion {
         loop {
             match Self::map_twice(len, page).or_else(|_| Self::map_once(len, page)) {
                 Ok(region) => {
-                    regions::add(region.executable_range());
+                    regions::GUESTS.add(region.executable_range());
                     return Ok(Arc::new(region));
                 }
                 Err(error) if len <= MIN_RESERVATION => return Err(error),
@@ -146,7 +148,8 @@ impl CodeRegion {
 
 impl Drop for CodeRegion {
     fn drop(&mut self) {
-        regions::remove(self.executable_range());
+        regions::GUESTS.remove(self.executable_range());
+        regions::CROSSINGS.remove(self.executable_range());
         // SAFETY: both mappings were made by this region with this length, and every block that
         // pointed into them held the region alive.
         unsafe {

@@ -289,6 +289,21 @@ impl EngineBuilder {
         self
     }
 
+    /// Compiles as for a processor that lacks these of what this one has: `popcnt`, `lzcnt`, `bmi1`,
+    /// `bmi2`, `avx` or `avx2`. For tests.
+    ///
+    /// # Panics
+    ///
+    /// There is no feature of that name.
+    #[doc(hidden)]
+    pub fn without_cpu_features(mut self, names: &[&str]) -> EngineBuilder {
+        for name in names {
+            let known = self.cpu.without(name);
+            self.cpu = known.unwrap_or_else(|| panic!("`{name}` is no feature that is used"));
+        }
+        self
+    }
+
     /// Lets Cranelift compile every other function of an engine of the baseline tier: for tests of
     /// calls from tier to tier.
     #[doc(hidden)]

@@ -278,7 +278,7 @@ impl Table {
         let raw = self.reference(value)?;
         let table = self.instance.0.table(self.index);
         // SAFETY: as for `set`.
-        let before = unsafe { table.grow(delta, raw) };
+        let before = unsafe { table.grow(delta, raw, || true) };
         before.map_err(|refusal| {
             let (now, reason) = (table.len(), refusal.reason());
             AccessError::new(format!("a table of {now} elements cannot grow by {delta}: {reason}"))

@@ -61,6 +61,8 @@ pub(super) enum Refusal {
     Panic(Box<dyn Any + Send>),
     /// The system has no memory for it.
     System(io::Error),
+    /// The guest that wanted it is to end before it is done.
+    Interrupted,
 }
 
 impl Refusal {
@@ -71,6 +73,7 @@ impl Refusal {
             Refusal::Limiter => LinkError::Refused { what: resource.to_string(), desired },
             Refusal::Panic(payload) => resume_unwind(payload),
             Refusal::System(error) => LinkError::Resources(error),
+            Refusal::Interrupted => unreachable!("no guest runs while its table is made"),
             // Validation compares a type's minimum with its maximum.
             Refusal::Type(limit) => {
                 LinkError::Limit { what: "the minimum of a type", actual: desired, limit }
@@ -88,6 +91,7 @@ impl Refusal {
             Refusal::Limiter => "its instance's limiter refused".to_string(),
             Refusal::Panic(payload) => resume_unwind(payload),
             Refusal::System(error) => format!("the system refused: {error}"),
+            Refusal::Interrupted => unreachable!("the host is not interrupted"),
         }
     }
 }

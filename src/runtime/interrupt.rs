@@ -3,10 +3,11 @@
 //! The requests to end guests of a thread are counted, and every entry from the host notes the count. A
 //! request names an instance and has a number: it concerns the calls into that instance whose entries
 //! have not counted it, and so never one that comes later. A deadline lies on the stack between the
-//! entry that it is for and the one around that. Whoever finds on a guest's thread that one of the live entries has to end, ends the
-//! innermost: a signal handler that interrupts compiled code (`signals.rs`), a function of the host
-//! that returns (`host.rs`), a long copy (`builtins.rs`), a poll. The host's functions in between see
-//! that as an error, and when they return, the next entry is looked at.
+//! entry that it is for and the one around that. Whoever finds on a guest's thread that one of the live
+//! entries has to end, ends the innermost: a signal handler that interrupts compiled code
+//! (`signals.rs`), a function of the host that returns (`host.rs`), a long copy (`builtins.rs`), a poll.
+//! The host's functions in between see that as an error, and when they return, the next entry is looked
+//! at.
 
 use std::fmt;
 use std::io;
@@ -74,7 +75,7 @@ impl RequestCell {
     /// The handle to the instance that has this, and that belongs to the calling thread.
     pub fn handle(&self, thread: &Thread, interruption: Interruption) -> InterruptHandle {
         if interruption == Interruption::Signal {
-            thread.target().signals.store(true, SeqCst);
+            thread.target().expect_signals();
         }
         let mut request = self.0.load(SeqCst).cast_const();
         if request.is_null() {
@@ -116,6 +117,17 @@ pub(super) struct Deadline {
     before: *const Deadline,
 }
 
+/// What is to end on a thread, as it was when it was [looked](Thread::look) at.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    /// What had been asked for by then: [`Target::asked`].
+    asked: u64,
+    /// The innermost entry is to end.
+    pub ends: bool,
+    /// The one around it is, or one further out.
+    outer_ends: bool,
+}
+
 impl Thread {
     /// Whether a live entry is to end, and so the innermost one first. `innermost` is the one to begin
     /// with. Async-signal-safe.
@@ -152,11 +164,10 @@ impl Thread {
         unsafe { (*self.state()).entry_sp.load(SeqCst) as *const EntryRecord }
     }
 
-    /// Notes whether a guest is still to be ended. Async-signal-safe.
-    fn note(&self, stop: bool) {
+    /// Sets or clears the hint that a guest may have to end. Async-signal-safe.
+    fn hint(&self, stop: bool) {
         // SAFETY: as in `innermost`.
         unsafe { (*self.state()).stop.store(u32::from(stop), SeqCst) };
-        self.target().pending.store(stop && self.target().signals.load(SeqCst), SeqCst);
     }
 
     /// Whether the hint is set that a guest may have to end.
@@ -166,39 +177,50 @@ impl Thread {
         unsafe { (*self.state()).stop.load(std::sync::atomic::Ordering::Relaxed) != 0 }
     }
 
-    /// Whether the innermost entry is to end, which the caller then sees to. Async-signal-safe.
-    pub fn must_stop(&self) -> bool {
+    /// Looks which entries are to end, and clears the hint. What was seen is then either
+    /// [settled](Thread::settle), or somebody must look [again](Thread::look_again).
+    /// Async-signal-safe.
+    pub fn look(&self) -> Look {
         // First, so that what is asked for from now on is not forgotten.
-        self.note(false);
+        let asked = self.target().asked.load(SeqCst);
+        self.hint(false);
         let innermost = self.innermost();
-        if !self.is_interrupted(innermost) {
-            return false;
-        }
+        let ends = self.is_interrupted(innermost);
         // SAFETY: an interrupted entry is there, and stays while this runs.
-        if self.is_interrupted(unsafe { (*innermost).before }) {
-            self.note(true);
+        let outer_ends = ends && self.is_interrupted(unsafe { (*innermost).before });
+        Look { asked, ends, outer_ends }
+    }
+
+    /// Says that the innermost entry has been ended, if it was to end, or that its guest is about to
+    /// be. Async-signal-safe.
+    pub fn settle(&self, look: Look) {
+        if look.outer_ends {
+            self.hint(true);
+        } else {
+            self.target().settled.fetch_max(look.asked, SeqCst);
         }
-        true
     }
 
-    /// Says that the innermost entry is to end and could not be ended here. Async-signal-safe.
-    pub fn stop_later(&self) {
-        self.note(true);
+    /// Says that what was seen does not hold, or could not be done. Async-signal-safe.
+    pub fn look_again(&self) {
+        self.hint(true);
     }
 
-    /// As [`Thread::must_stop`], outside of signal handlers, where the hint is set.
+    /// Whether the innermost entry is to end, which the caller then sees to. Asked where the hint is
+    /// set, and not in signal handlers: no entry is half made.
     #[cold]
     pub fn sees_stop(&self) -> bool {
         let target = self.target();
         // A deadline that a fork has left unwatched. If there can be no watcher, the deadline is seen
         // at least whenever the host returns.
         let unwatched = target.watched.load(SeqCst) == NEVER && target.due.load(SeqCst) != NEVER;
-        if unwatched && watcher::watch(target).is_err() {
-            let stop = self.must_stop();
-            self.stop_later();
-            return stop;
+        let unwatched = unwatched && watcher::watch(target).is_err();
+        let look = self.look();
+        self.settle(look);
+        if unwatched {
+            self.look_again();
         }
-        self.must_stop()
+        look.ends
     }
 
     /// Makes a call with a deadline: the thread's next entry is to end at that time.
@@ -211,8 +233,8 @@ impl Thread {
             }
         }
         let target = self.target();
-        if signals && !target.signals.load(SeqCst) {
-            target.signals.store(true, SeqCst);
+        if signals {
+            target.expect_signals();
         }
         let before = self.deadlines.load(SeqCst).cast_const();
         let outer = target.due.load(SeqCst);
@@ -244,6 +266,39 @@ pub(super) unsafe fn call_with_deadline<R>(
     let (thread, instance) = unsafe { (thread_of(vmctx), &*(*vmctx).instance.cast::<Inner>()) };
     let signals = instance.module.engine().interruption() == Interruption::Signal;
     thread.call_until(watcher::after(nanoseconds), signals, call)
+}
+
+/// Makes calls of a context's function that are one call to whoever ends it: with an entry around
+/// theirs, which no landing pad belongs to. They ask the thread between them whether they are to end.
+///
+/// # Safety
+///
+/// As for [`call_with_deadline`].
+// Entries and deadlines are told apart by where they lie: this one in a frame of its own.
+#[inline(never)]
+pub(super) unsafe fn call_as_one<R>(
+    vmctx: *const VmContext,
+    calls: impl FnOnce(&Thread) -> R,
+) -> R {
+    struct Leave<'t>(&'t Thread, *const EntryRecord);
+    impl Drop for Leave<'_> {
+        fn drop(&mut self) {
+            // SAFETY: as in `Thread::innermost`.
+            unsafe { (*self.0.state()).entry_sp.store(self.1 as usize, SeqCst) };
+        }
+    }
+    // SAFETY: the caller vouches for the context, which names its thread.
+    let thread = unsafe { thread_of(vmctx) };
+    let before = thread.innermost();
+    // SAFETY: as in `Thread::innermost`.
+    let requests = unsafe { (*thread.state()).requests.load(SeqCst) };
+    let record = EntryRecord { before, requests, vmctx };
+    // Also if a function of the host panics.
+    let _leave = Leave(thread, before);
+    // SAFETY: as in `Thread::innermost`. No guest runs in this entry itself, so that none traps in it;
+    // the record stays where it is until `_leave` takes it out of the list.
+    unsafe { (*thread.state()).entry_sp.store((&raw const record) as usize, SeqCst) };
+    calls(thread)
 }
 
 /// Makes a call of a context's function with its engine's deadline, if it has one, the call is an

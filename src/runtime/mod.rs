@@ -30,6 +30,8 @@ mod regions;
 mod registers;
 mod signals;
 mod state;
+#[cfg(test)]
+mod steps;
 mod table;
 mod thread;
 mod trampolines;

@@ -91,12 +91,18 @@ impl TableOf<'_> {
         self.ty
     }
 
-    /// As the operator `table.grow`, except that a failure says why.
+    /// As the operator `table.grow`, except that a failure says why. It is given up as soon as `go_on`
+    /// says so.
     ///
     /// # Safety
     ///
     /// As for [`Elements::grow_to`]; a function's instance is linked with the table's.
-    pub unsafe fn grow(&self, delta: u32, reference: RawRef) -> Result<u32, Refusal> {
+    pub unsafe fn grow(
+        &self,
+        delta: u32,
+        reference: RawRef,
+        go_on: impl FnMut() -> bool,
+    ) -> Result<u32, Refusal> {
         let before = self.len();
         let limit = self.owner.limits().table_elements;
         let after = check_elements(self.ty, u64::from(before) + u64::from(delta), limit)?;
@@ -111,11 +117,15 @@ impl TableOf<'_> {
         let mut elements = self.elements.borrow_mut();
         let grown = if elements.len() == before {
             // SAFETY: the caller vouches for the reference.
-            unsafe { elements.grow_to(after, reference) }.map_err(Refusal::System)
+            match unsafe { elements.grow_to(after, reference, go_on) } {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(Refusal::Interrupted),
+                Err(error) => Err(Refusal::System(error)),
+            }
         } else {
             Err(Refusal::Limiter)
         };
-        // SAFETY: as in `MemoryOf::grow`. Elements may have moved even where there was no room.
+        // SAFETY: as in `MemoryOf::grow`. Elements may have moved even where there are no more.
         unsafe { *self.vm = elements.vm() };
         if grown.is_err() {
             self.owner.take_back(&growth);

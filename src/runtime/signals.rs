@@ -31,13 +31,24 @@ const SIGNALS: [libc::c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, li
 /// What was installed before, in the order of [`SIGNALS`].
 static PREVIOUS: OnceLock<Result<[libc::sigaction; 4], i32>> = OnceLock::new();
 
+type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+
 /// Installs the handlers if they are not there yet.
 pub(super) fn install() -> io::Result<()> {
     static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
     let installed = INSTALLED.get_or_init(|| {
         // What was there is known before the first handler runs, for faults of other threads.
-        PREVIOUS.get_or_init(look_up).as_ref().map_err(|error| *error)?;
-        SIGNALS.into_iter().try_for_each(install_one)
+        PREVIOUS.get_or_init(look_up_all).as_ref().map_err(|error| *error)?;
+        // On the alternate stack, for the guest may have used up its own. Not masked while it runs,
+        // so that a fault in a previous handler is seen by that library as before.
+        let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
+        let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `sigemptyset` initialises the set.
+        let none = unsafe {
+            libc::sigemptyset(none.as_mut_ptr());
+            none.assume_init()
+        };
+        SIGNALS.into_iter().try_for_each(|signal| install_one(signal, handle, flags, &none))
     });
     installed.map_err(io::Error::from_raw_os_error)
 }
@@ -47,44 +58,63 @@ fn last_error() -> i32 {
 }
 
 /// The actions that are installed now.
-fn look_up() -> Result<[libc::sigaction; 4], i32> {
-    // SAFETY: all-zero is a valid `sigaction`; without a new action, `sigaction` only writes the
-    // present one.
-    let mut actions: [libc::sigaction; 4] = unsafe { mem::zeroed() };
-    for (signal, action) in SIGNALS.into_iter().zip(&mut actions) {
-        // SAFETY: as above.
-        if unsafe { libc::sigaction(signal, ptr::null(), action) } != 0 {
-            return Err(last_error());
-        }
-    }
-    Ok(actions)
+fn look_up_all() -> Result<[libc::sigaction; 4], i32> {
+    let [a, b, c, d] = SIGNALS.map(look_up);
+    Ok([a?, b?, c?, d?])
 }
 
-fn install_one(signal: libc::c_int) -> Result<(), i32> {
-    // SAFETY: all-zero is a valid `sigaction`, and the handler has the signature that SA_SIGINFO
-    // asks for.
+/// The action that is installed now for a signal.
+fn look_up(signal: libc::c_int) -> Result<libc::sigaction, i32> {
+    // SAFETY: all-zero is a valid `sigaction`; without a new action, `sigaction` only writes the
+    // present one.
+    unsafe {
+        let mut action: libc::sigaction = mem::zeroed();
+        match libc::sigaction(signal, ptr::null(), &mut action) {
+            0 => Ok(action),
+            _ => Err(last_error()),
+        }
+    }
+}
+
+fn install_one(
+    signal: libc::c_int,
+    handler: Handler,
+    flags: libc::c_int,
+    mask: &libc::sigset_t,
+) -> Result<(), i32> {
+    // SAFETY: all-zero is a valid `sigaction`, and the handler has the signature that SA_SIGINFO,
+    // which is among the flags, asks for.
     let result = unsafe {
         let mut action: libc::sigaction = mem::zeroed();
-        action.sa_sigaction = handle as *const () as usize;
-        // On the alternate stack, for the guest may have used up its own. Not masked while it runs,
-        // so that a fault in a previous handler is seen by that library as before.
-        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-        libc::sigemptyset(&mut action.sa_mask);
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = flags;
+        action.sa_mask = *mask;
         libc::sigaction(signal, &action, ptr::null_mut())
     };
     if result == 0 { Ok(()) } else { Err(last_error()) }
 }
 
-/// Lets the calling thread receive the signals: the kernel ends a process whose thread faults while it
-/// blocks the fault's signal. They are sent to nobody in particular only by mistake, so that a thread
-/// which blocks all signals for good reasons means others.
+/// Lets the calling thread receive the faults' signals: the kernel ends a process whose thread faults
+/// while it blocks the fault's signal. They are sent to nobody in particular only by mistake, so that a
+/// thread which blocks all signals for good reasons means others.
 pub(super) fn unblock() -> io::Result<()> {
+    unblock_all(&SIGNALS)
+}
+
+/// Lets the calling thread receive the signal that interrupts guests. Only where one may be sent:
+/// other libraries may have blocked it for threads that wait for it.
+pub(super) fn unblock_poke() {
+    let unblocked = unblock_all(&[libc::SIGURG]);
+    debug_assert!(unblocked.is_ok(), "the only error is an argument that does not exist");
+}
+
+fn unblock_all(signals: &[libc::c_int]) -> io::Result<()> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigemptyset` initialises the set, which the other calls then read.
     let error = unsafe {
         libc::sigemptyset(set.as_mut_ptr());
-        for signal in SIGNALS.into_iter().chain([libc::SIGURG]) {
-            libc::sigaddset(set.as_mut_ptr(), signal);
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
         }
         libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), ptr::null_mut())
     };
@@ -152,7 +182,7 @@ impl Guest {
     unsafe fn at(context: &libc::ucontext_t) -> Option<Guest> {
         let register = |index: libc::c_int| context.uc_mcontext.gregs[index as usize] as usize;
         let pc = register(libc::REG_RIP);
-        if !regions::contain(pc) {
+        if !regions::GUESTS.contain(pc) {
             return None;
         }
         // Most code in these regions runs with the context of a live instance in r15. Functions that
@@ -197,7 +227,8 @@ impl Guest {
         };
         // SAFETY: a plain function calls nobody and moves neither register but as it was just looked
         // at, so that this is where its return address lies.
-        self.thread.is_on_stack(place) && regions::contain(unsafe { *(place as *const usize) })
+        self.thread.is_on_stack(place)
+            && regions::GUESTS.contain(unsafe { *(place as *const usize) })
     }
 
     /// Records the trap and makes the guest resume at the landing pad.
@@ -214,6 +245,8 @@ impl Guest {
         let (frame_pointer, stack_pointer) = (register(libc::REG_RBP), register(libc::REG_RSP));
         // SAFETY: the guest is stopped at `pc` with these registers, on this thread.
         unsafe { trap::record(self.thread, code, pc, frameless, frame_pointer, stack_pointer) };
+        // A builtin may just have returned that was interrupted, too.
+        self.thread.interrupted.set(false);
         registers[libc::REG_RIP as usize] = trampolines::landing_pad() as i64;
     }
 }
@@ -224,22 +257,21 @@ static PREVIOUS_POKE: OnceLock<Result<libc::sigaction, i32>> = OnceLock::new();
 /// Installs the handler for the signal that interrupts guests, if it is not there yet. A signal that
 /// is ignored by default, so that one which comes late does no harm.
 pub(super) fn install_poke() -> io::Result<()> {
-    let previous = PREVIOUS_POKE.get_or_init(|| {
-        // SAFETY: all-zero is a valid `sigaction`; the handler has the signature that SA_SIGINFO asks
-        // for.
-        unsafe {
-            let (mut action, mut previous): (libc::sigaction, _) = (mem::zeroed(), mem::zeroed());
-            action.sa_sigaction = handle_poke as *const () as usize;
-            // System calls of host functions go on, where the kernel does that.
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-            libc::sigemptyset(&mut action.sa_mask);
-            match libc::sigaction(libc::SIGURG, &action, &mut previous) {
-                0 => Ok(previous),
-                _ => Err(last_error()),
-            }
+    static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
+    let installed = INSTALLED.get_or_init(|| {
+        // What was there is known before the handler runs, for signals that are not ours.
+        let previous = PREVIOUS_POKE.get_or_init(|| look_up(libc::SIGURG));
+        let previous = previous.as_ref().map_err(|error| *error)?;
+        // System calls of host functions go on, where the kernel does that, unless somebody has
+        // a handler so that they do not.
+        let mut flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        if has_handler(previous) {
+            flags &= !libc::SA_RESTART | previous.sa_flags;
         }
+        // What must not interrupt the other handler does not interrupt ours, which calls it.
+        install_one(libc::SIGURG, handle_poke, flags, &previous.sa_mask)
     });
-    previous.as_ref().map(drop).map_err(|error| io::Error::from_raw_os_error(*error))
+    installed.map_err(io::Error::from_raw_os_error)
 }
 
 extern "C" fn handle_poke(
@@ -275,21 +307,27 @@ extern "C" fn handle_poke(
 /// `context` is that of the signal on the calling thread, which is `thread`.
 unsafe fn see_poke(thread: &Thread, context: &mut libc::ucontext_t) {
     let pc = context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
-    let crossing = trampolines::contain(pc);
-    if thread.must_stop() {
+    let crossing = regions::CROSSINGS.contain(pc);
+    let look = thread.look();
+    let guest = if look.ends {
         // SAFETY: the context is the calling thread's.
-        match unsafe { Guest::at(context) } {
+        unsafe { Guest::at(context) }
+    } else {
+        None
+    };
+    match guest {
+        Some(guest) => {
             // SAFETY: as above.
-            Some(guest) => unsafe { guest.end(TrapCode::Interrupted, context) },
-            None => {
-                thread.stop_later();
-                thread.target().soon.store(crossing || regions::contain(pc), SeqCst);
-            }
+            unsafe { guest.end(TrapCode::Interrupted, context) };
+            thread.settle(look);
         }
-    } else if crossing {
         // An entry that is just being made was not seen.
-        thread.stop_later();
-        thread.target().soon.store(true, SeqCst);
+        None if look.ends || crossing => {
+            thread.look_again();
+            let soon = crossing || regions::GUESTS.contain(pc);
+            thread.target().soon.store(soon, SeqCst);
+        }
+        None => thread.settle(look),
     }
 }
 
@@ -327,6 +365,11 @@ unsafe fn pass_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
     }
 }
 
+/// Whether an action is a function, and neither of the two that are none.
+fn has_handler(action: &libc::sigaction) -> bool {
+    action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
+}
+
 /// Calls the handler that was there before; whether there was one.
 ///
 /// # Safety
@@ -338,17 +381,16 @@ unsafe fn call_previous(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) -> bool {
-    if action.sa_sigaction == libc::SIG_DFL || action.sa_sigaction == libc::SIG_IGN {
+    if !has_handler(action) {
         return false;
     }
     // SAFETY: the function may be called with what the kernel passed, in the form that its flags name.
     unsafe {
         if action.sa_flags & libc::SA_SIGINFO != 0 {
-            type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
             mem::transmute::<usize, Handler>(action.sa_sigaction)(signal, info, context);
         } else {
-            type Handler = extern "C" fn(libc::c_int);
-            mem::transmute::<usize, Handler>(action.sa_sigaction)(signal);
+            type Simple = extern "C" fn(libc::c_int);
+            mem::transmute::<usize, Simple>(action.sa_sigaction)(signal);
         }
     }
     true

@@ -121,7 +121,7 @@ impl Inner {
                 accounts.approve(&growth, limiter.as_ref())?;
                 let mut table = Elements::new(*ty);
                 // SAFETY: null is a reference of every kind.
-                unsafe { table.grow_to(len, 0) }
+                unsafe { table.grow_to(len, 0, || true) }
                     .inspect_err(|_| accounts.take_back(&growth))
                     .map_err(Refusal::System)?;
                 Ok(table)

@@ -1,5 +1,6 @@
 //! Tables: elements of functions, copied for indirect calls, or of external references.
 
+use std::collections::TryReserveError;
 use std::io;
 use std::mem;
 
@@ -13,6 +14,9 @@ const NULL: VmTableFunction = VmTableFunction {
     type_id: 0,
     func_ref: std::ptr::null(),
 };
+
+/// How many elements are written at a time, where a guest may have to end.
+pub(super) const PIECE: usize = 1 << 14;
 
 /// The elements of one table.
 pub(super) struct Table(Elements);
@@ -61,6 +65,39 @@ unsafe fn element(reference: RawRef) -> VmTableFunction {
     }
 }
 
+/// As [`Table::grow_to`], on the elements. Where they must move, that is done here and in pieces: what
+/// an allocator does takes the time that it takes.
+fn grow<T: Copy>(
+    elements: &mut Vec<T>,
+    len: usize,
+    element: T,
+    mut go_on: impl FnMut() -> bool,
+) -> Result<bool, TryReserveError> {
+    let before = elements.len();
+    if len > elements.capacity() {
+        let mut moved = Vec::new();
+        // A guest that grows its table one by one moves it as rarely as a vector does.
+        let enough = len.max(2 * elements.capacity());
+        moved.try_reserve_exact(enough).or_else(|_| moved.try_reserve_exact(len))?;
+        for piece in elements.chunks(PIECE) {
+            moved.extend_from_slice(piece);
+            if !go_on() {
+                return Ok(false);
+            }
+        }
+        *elements = moved;
+    }
+    while elements.len() < len {
+        let next = (len - elements.len()).min(PIECE);
+        elements.resize(elements.len() + next, element);
+        if !go_on() {
+            elements.truncate(before);
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 impl Table {
     /// A table without elements.
     pub fn new(ty: TableType) -> Table {
@@ -97,29 +134,29 @@ impl Table {
         }
     }
 
-    /// Adds elements, all the same, until there are so many.
+    /// Adds elements, all the same, until there are so many, piece by piece; `false` if `go_on` said
+    /// after one of them that it should not, which leaves the table as it was. It may have moved then.
     ///
     /// # Safety
     ///
     /// `reference` is null or a live reference of the table's type.
-    pub unsafe fn grow_to(&mut self, len: u32, reference: RawRef) -> io::Result<()> {
-        let more = (len - self.len()) as usize;
-        let full = |_| {
+    pub unsafe fn grow_to(
+        &mut self,
+        len: u32,
+        reference: RawRef,
+        go_on: impl FnMut() -> bool,
+    ) -> io::Result<bool> {
+        let grown = match &mut self.0 {
+            Elements::Functions(elements) => {
+                // SAFETY: the caller vouches for the reference.
+                grow(elements, len as usize, unsafe { element(reference) }, go_on)
+            }
+            Elements::Externs(elements) => grow(elements, len as usize, reference, go_on),
+        };
+        grown.map_err(|_| {
             let message = format!("no memory for a table of {len} elements");
             io::Error::new(io::ErrorKind::OutOfMemory, message)
-        };
-        match &mut self.0 {
-            Elements::Functions(elements) => {
-                elements.try_reserve(more).map_err(full)?;
-                // SAFETY: the caller vouches for the reference.
-                elements.resize(len as usize, unsafe { element(reference) });
-            }
-            Elements::Externs(elements) => {
-                elements.try_reserve(more).map_err(full)?;
-                elements.resize(len as usize, reference);
-            }
-        }
-        Ok(())
+        })
     }
 
     /// Makes it as it was when it had that many elements and nothing was written.
@@ -174,3 +211,38 @@ impl Table {
 
 // Elements are read by compiled code at a fixed distance from each other.
 const _: () = assert!(mem::size_of::<VmTableFunction>() == 32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A growth that is given up after any piece leaves the elements that there were.
+    #[test]
+    fn a_table_grows_or_stays() {
+        for (before, after) in [(0, 3 * PIECE), (10, 11), (2 * PIECE + 5, 4 * PIECE)] {
+            let first: Vec<usize> = (0..before).collect();
+            for spare in [0, after] {
+                let mut pieces = 0;
+                loop {
+                    let mut elements = first.clone();
+                    elements.reserve_exact(spare);
+                    let mut asked = 0;
+                    let go_on = || {
+                        asked += 1;
+                        asked <= pieces
+                    };
+                    let grown = grow(&mut elements, after, 7777, go_on).expect("room");
+                    assert_eq!(elements[..before], first);
+                    if grown {
+                        assert_eq!((elements.len(), asked), (after, pieces));
+                        assert!(elements[before..].iter().all(|element| *element == 7777));
+                        break;
+                    }
+                    assert_eq!((elements.len(), asked), (before, pieces + 1));
+                    pieces += 1;
+                }
+                assert!(pieces * PIECE >= after - before, "{pieces} pieces");
+            }
+        }
+    }
+}

@@ -75,17 +75,6 @@ pub(super) fn raise_trap() -> usize {
     address(|t| t.raise_trap)
 }
 
-/// Whether an address lies in the trampolines. Async-signal-safe.
-pub(super) fn contain(address: usize) -> bool {
-    match PUBLISHED.get() {
-        Some(Ok(published)) => {
-            let start = published.code.address();
-            (start..start + published.code.bytes().len()).contains(&address)
-        }
-        _ => false,
-    }
-}
-
 /// Where a signal handler resumes after a trap. Async-signal-safe once an instance exists.
 pub(super) fn landing_pad() -> usize {
     address(|t| t.landing_pad)

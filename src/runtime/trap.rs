@@ -72,14 +72,14 @@ pub(super) unsafe fn record(
     trap.push(pc);
     if frameless {
         match word(stack_pointer) {
-            Some(caller) if regions::contain(caller) => trap.push(caller),
+            Some(caller) if regions::GUESTS.contain(caller) => trap.push(caller),
             _ => return,
         };
     }
     let mut frame = frame_pointer;
     while let (Some(next), Some(caller)) = (word(frame), word(frame.wrapping_add(8))) {
         // Code outside the regions is the entry trampoline: the host lies behind it.
-        if !regions::contain(caller) || !trap.push(caller) || next <= frame {
+        if !regions::GUESTS.contain(caller) || !trap.push(caller) || next <= frame {
             return;
         }
         frame = next;

@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use super::interrupt::Request;
+use super::signals;
 use super::thread::Thread;
 use crate::compile::abi::ThreadState;
 
@@ -35,11 +36,13 @@ pub(super) struct Target {
     /// The number of the process in which the thread runs; 0 when it has ended.
     process: AtomicU64,
     /// Whether guests must be reached by signals.
-    pub signals: AtomicBool,
+    signals: AtomicBool,
     /// A signal was sent, and has not been seen yet.
     pub poked: AtomicBool,
-    /// A guest may have to end, and the thread has not seen to it yet.
-    pub pending: AtomicBool,
+    /// How often a guest was asked to end which a signal must tell.
+    pub asked: AtomicU64,
+    /// What of that the thread has seen to: it is told again and again until it has.
+    pub settled: AtomicU64,
     /// The last signal came when it could change nothing, but the next may.
     pub soon: AtomicBool,
     /// The earliest of the deadlines of the thread's calls; [`NEVER`] if there is none.
@@ -101,6 +104,8 @@ extern "C" fn in_child() {
         let target = thread.target();
         target.process.store(process, SeqCst);
         target.watched.store(NEVER, SeqCst);
+        // Signals that have not arrived are the parent's.
+        target.poked.store(false, SeqCst);
         // What was to be watched is seen to when the host returns to a guest.
         target.state().stop.store(1, SeqCst);
     }
@@ -122,7 +127,8 @@ impl Target {
             process: AtomicU64::new(PROCESS.load(SeqCst)),
             signals: AtomicBool::new(false),
             poked: AtomicBool::new(false),
-            pending: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             soon: AtomicBool::new(false),
             due: AtomicU64::new(NEVER),
             watched: AtomicU64::new(NEVER),
@@ -134,6 +140,14 @@ impl Target {
     fn state(&self) -> &ThreadState {
         // SAFETY: the state lives as long as the thread, which runs this or cannot end meanwhile.
         unsafe { self.state.as_ref() }
+    }
+
+    /// Says that guests of this thread, which is the calling one, must be reached by signals.
+    pub fn expect_signals(&self) {
+        if !self.signals.load(SeqCst) {
+            signals::unblock_poke();
+            self.signals.store(true, SeqCst);
+        }
     }
 
     fn is_alive(&self) -> bool {
@@ -171,7 +185,9 @@ pub(super) fn interrupt(target: &Arc<Target>, request: &Request) {
     }
     request.is_number(target.state().requests.fetch_add(1, SeqCst));
     let signals = target.signals.load(SeqCst);
-    target.pending.store(signals, SeqCst);
+    if signals {
+        target.asked.fetch_add(1, SeqCst);
+    }
     target.poke();
     if signals {
         // Without a watcher, this was the only signal.
@@ -238,12 +254,11 @@ impl Watched {
         if !target.is_alive() {
             return false;
         }
-        if target.state().entry_sp.load(SeqCst) == 0 {
-            // No call is left that could have been meant.
-            target.pending.store(false, SeqCst);
-        }
+        // Only the thread itself knows when it has seen to what was asked: without an entry it may be
+        // about to make the one that was meant.
+        let is_asked = target.asked.load(SeqCst) != target.settled.load(SeqCst);
         let due = target.due.load(SeqCst);
-        if target.pending.load(SeqCst) || due <= now {
+        if is_asked || due <= now {
             let soon = target.soon.swap(false, SeqCst);
             self.pause =
                 if soon { SHORT_PAUSE } else { (2 * self.pause).clamp(FIRST_PAUSE, LONGEST_PAUSE) };

@@ -2,8 +2,8 @@
 //! result may come in: compilers treat a constant, a local, a load and a result still in a register
 //! each in a way of its own.
 //!
-//! What is expected is computed here from the specification's words. All tiers must give it, the
-//! baseline tier both with what the machine offers and with portable code. Where a NaN is the result
+//! What is expected is computed here from the specification's words. All tiers must give it, with what
+//! the machine offers and as for processors that lack some of it. Where a NaN is the result
 //! of arithmetic, any that the specification allows will do.
 
 #[path = "../common/edges.rs"]
@@ -16,7 +16,7 @@ mod shapes;
 use std::cell::Cell;
 
 use edges::Ty;
-use native::engines;
+use native::{engines, engines_of_levels};
 use wasm_mini::{Error, Func, Imports, Instance, Memory, TrapCode, Value};
 
 use Expected::{Bits, Nan, Stored, Trap};
@@ -202,23 +202,38 @@ const TRAPPING: &[&str] = &[".div_", ".rem_", ".trunc_f", ".load", ".store"];
 fn check_all(operators: &[Operator]) {
     let (returned, trapped) = (Cell::new(0), Cell::new(0));
     let page: Vec<_> = (0..PAGE).map(pattern).collect();
-    for (what, engine) in engines() {
-        for operator in operators {
+    let binaries: Vec<_> = operators
+        .iter()
+        .map(|operator| {
             let functions = functions(operator);
             let text = module(operator, &functions);
             let binary = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
-            let module = native::load(&engine, &binary);
+            (operator, functions, binary)
+        })
+        .collect();
+    // The code that has been tried, of each operator.
+    let mut tried = vec![Vec::new(); operators.len()];
+    for (what, engine) in engines().into_iter().chain(engines_of_levels()) {
+        for ((operator, functions, binary), tried) in binaries.iter().zip(&mut tried) {
+            let operator = *operator;
+            let module = native::load(&engine, binary);
+            let code: Vec<_> = (0..).map_while(|function| module.code(function)).collect();
+            let code = code.concat();
+            if tried.contains(&code) {
+                continue;
+            }
+            tried.push(code);
             let instance = Instance::new(&module, &Imports::none()).expect("an instance");
             let memory = instance.memory("memory").expect("an export");
             memory.write(0, &page).expect("in bounds");
-            for function in &functions {
+            for function in functions {
                 let func = instance.dyn_func(&function.name).expect("an export");
                 let call = Call {
                     operator,
                     function,
                     func,
                     memory: &memory,
-                    what,
+                    what: &what,
                     returned: &returned,
                     trapped: &trapped,
                 };
@@ -276,4 +291,37 @@ fn variables_and_selections() {
 fn accesses() {
     check_all(&meaning::loads());
     check_all(&meaning::stores());
+}
+
+/// What a processor may lack makes a difference, so that the code for each kind is tried.
+#[test]
+fn code_depends_on_the_processor() {
+    const USERS: &[(&str, &str)] = &[
+        ("POPCNT", "(i32.popcnt (local.get 0))"),
+        ("LZCNT", "(i32.clz (local.get 0))"),
+        ("BMI1", "(i32.ctz (local.get 0))"),
+        ("BMI2", "(i32.shl (local.get 0) (local.get 1))"),
+        ("AVX2", "(i8x16.extract_lane_s 3 (i8x16.splat (local.get 0)))"),
+        (
+            "AVX",
+            "(i32x4.extract_lane 1 (i32x4.add (v128.load (i32.const 0)) (v128.load (local.get 0))))",
+        ),
+    ];
+    for (feature, user) in USERS {
+        let text = format!("(module (memory 1) (func (param i32 i32) (result i32) {user}))");
+        let binary = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"));
+        let code = |engine: &wasm_mini::Engine| {
+            native::load(engine, &binary).code(0).expect("its code").to_vec()
+        };
+        for (what, lacking) in engines_of_levels() {
+            let Some((tier, _)) = what
+                .split_once(", ")
+                .filter(|(_, level)| level.strip_prefix("no ") == Some(*feature))
+            else {
+                continue;
+            };
+            let (_, all) = engines().into_iter().find(|(name, _)| name == tier).expect("the tier");
+            assert_ne!(code(&lacking), code(&all), "{what}");
+        }
+    }
 }
