@@ -80,7 +80,9 @@ fn stepping<R>(run: impl FnOnce() -> R) -> R {
 
 /// How many steps there are in something.
 fn count(run: impl FnOnce()) -> usize {
-    (STEPS.store(0, SeqCst), ASK.store(0, SeqCst), DELIVER.store(usize::MAX, SeqCst));
+    STEPS.store(0, SeqCst);
+    ASK.store(0, SeqCst);
+    DELIVER.store(usize::MAX, SeqCst);
     stepping(run);
     STEPS.load(SeqCst)
 }
@@ -107,8 +109,11 @@ impl Asker {
     /// `run` is endless and there was no entry yet, which the request may have been too early for,
     /// others are made later. Returns what `run` does, and whether there was one request only.
     fn during<R>(&self, at: [usize; 2], endless: bool, run: impl FnOnce() -> R) -> (R, bool) {
-        (STEPS.store(0, SeqCst), ASK.store(at[0], SeqCst), DELIVER.store(at[1], SeqCst));
-        (STANDS.store(false, SeqCst), GOES_ON.store(false, SeqCst));
+        STEPS.store(0, SeqCst);
+        ASK.store(at[0], SeqCst);
+        DELIVER.store(at[1], SeqCst);
+        STANDS.store(false, SeqCst);
+        GOES_ON.store(false, SeqCst);
         let ended = AtomicBool::new(false);
         thread::scope(|scope| {
             let asker = scope.spawn(|| {
