@@ -177,7 +177,7 @@ fn a_handler_from_before_gets_its_signals(tier: Tier) {
             install(handler, flags);
             let raises = guest(tier, Interruption::Signal, |_| {
                 raise();
-                (SEEN.load(SeqCst) % 10 != 0).into()
+                (!SEEN.load(SeqCst).is_multiple_of(10)).into()
             });
             assert_ne!(installed(), handler, "ours");
             let calls = raises.func::<fn()>("calls").expect("calls");
