@@ -10,6 +10,7 @@ mod fuel;
 mod limits;
 mod load;
 mod names;
+mod short;
 mod types;
 
 use std::ops::Range;
