@@ -233,6 +233,7 @@ impl Compiler {
             0x1B => {
                 c.look_ahead(code.ahead(code.at), module);
                 c.select();
+                c.look_away();
             }
             hints::LOCAL_GET => c.local_get(code.index()),
             hints::LOCAL_SET => c.local_set(code.index()),
@@ -241,6 +242,7 @@ impl Compiler {
                 let global = code.index();
                 c.look_ahead(code.ahead(code.at), module);
                 c.global_get(global, module.globals[global as usize].content);
+                c.look_away();
             }
             0x24 => {
                 let global = code.index();
@@ -250,6 +252,7 @@ impl Compiler {
                 let access = code.access();
                 c.look_ahead(code.ahead(code.at), module);
                 c.load(opcode, access);
+                c.look_away();
             }
             opcode @ 0x36..=0x3E => c.store_number(opcode, code.access()),
             0x41 => {
@@ -262,6 +265,7 @@ impl Compiler {
             opcode @ 0x45..=0xC4 => {
                 c.look_ahead(code.ahead(code.at), module);
                 c.numeric(opcode);
+                c.look_away();
             }
             _ => {
                 code.at = start;

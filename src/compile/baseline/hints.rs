@@ -97,7 +97,7 @@ impl Compiler {
         }
     }
 
-    /// Forgets what was known of the next operator.
+    /// Forgets what was known of the next operator: it is for the one that asked for it alone.
     #[inline]
     pub(super) fn look_away(&mut self) {
         self.lookahead = 0;

@@ -50,6 +50,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::array;
 use std::sync::Arc;
 
 use wasmparser::BinaryReader;
@@ -81,8 +82,11 @@ pub(crate) struct Compiler {
     // The function's surroundings.
     layout: Layout,
     signature: Signature,
-    /// The signature of the function that is being called.
-    callee: Signature,
+    /// The signatures of the types that were called lately, each at the place that its type's address
+    /// gives: most functions call a few types again and again.
+    callees: Box<[(Option<FuncType>, Signature); CALLEES]>,
+    /// Which of them is being called.
+    callee: usize,
     /// Where the first operator stands in the binary module.
     body_start: u32,
 
@@ -144,6 +148,9 @@ pub(crate) struct Compiler {
     tables_made: u32,
 }
 
+/// How many signatures of called functions are remembered.
+const CALLEES: usize = 64;
+
 /// What this tier does not do.
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
@@ -159,7 +166,8 @@ impl Compiler {
             options,
             layout: Layout::default(),
             signature: Signature::default(),
-            callee: Signature::default(),
+            callees: Box::new(array::from_fn(|_| Default::default())),
+            callee: 0,
             body_start: 0,
             operator: 0,
             lookahead: 0,
@@ -225,6 +233,7 @@ impl Compiler {
 
     /// Forgets the last function, starts this one.
     fn begin(&mut self, ty: &FuncType, facts: &Facts, has_vectors: bool) {
+        self.look_away();
         self.reachable = true;
         self.skipped_blocks = 0;
         self.pending_jump = None;
@@ -286,12 +295,12 @@ impl Compiler {
             if offset > self.options.max_code && self.is_too_large() {
                 break;
             }
-            self.look_away();
             if !(self.reachable && self.operator(&mut code, module)) {
                 self.look_behind_rare(code, module);
                 let mut emit = Emit { c: self, module };
                 // The body is valid, so reading it again cannot fail.
                 code.read(reader, |reader| reader.visit_operator(&mut emit)).unwrap_or(Ok(()))?;
+                self.look_away();
             }
             if self.options.record_operators && self.asm.offset() != offset {
                 self.operators.push(OperatorStart { offset, wasm_offset: self.operator });
@@ -359,6 +368,7 @@ impl Compiler {
         if !cfg!(debug_assertions) || !self.reachable {
             return;
         }
+        assert_eq!((self.lookahead, self.wanted_gpr, self.hinted_home), (0, None, frame::NOWHERE));
         let (mut gprs, mut xmms) = (self.registers.free_gprs, self.registers.free_xmms);
         let window = self.stack.settled()..self.stack.len();
         assert!(window.len() <= value::WINDOW);
