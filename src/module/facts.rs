@@ -7,14 +7,17 @@ use std::collections::HashMap;
 
 #[cfg(feature = "cranelift")]
 use wasmparser::FuncToValidate;
+#[cfg(any(feature = "cranelift", feature = "listing"))]
+use wasmparser::OperatorsReader;
 use wasmparser::{
-    BinaryReader, BlockType, FuncValidatorAllocations, OperatorsReader, OperatorsReaderAllocations,
-    VisitOperator, VisitSimdOperator,
+    BinaryReader, BlockType, FrameKind, FrameStack, FuncValidatorAllocations, VisitOperator,
+    VisitSimdOperator,
 };
 
 use super::ValType;
 use super::fuel::{Charge, Planner};
 use super::load::{Body, invalid};
+use super::short;
 use crate::error::LoadError;
 
 /// What the validating walk saw of one function.
@@ -119,7 +122,6 @@ impl Facts {
 #[derive(Default)]
 pub(crate) struct Validation {
     allocations: FuncValidatorAllocations,
-    frames: OperatorsReaderAllocations,
     planner: Planner,
     pub facts: Facts,
 }
@@ -186,7 +188,7 @@ impl<'a> Body<'a> {
 
     /// Validates the body and leaves its facts in `validation`.
     pub fn validate(self, validation: &mut Validation) -> Result<ValidBody<'a>, LoadError> {
-        let Validation { allocations, frames, facts, .. } = validation;
+        let Validation { allocations, facts, .. } = validation;
         facts.reset();
         let mut validator = self.to_validate.into_validator(std::mem::take(allocations));
         let mut reader = self.body.get_binary_reader();
@@ -200,18 +202,34 @@ impl<'a> Body<'a> {
         facts.uses.resize(facts.locals.len(), 0);
 
         let operators = reader.clone();
-        let mut ops = OperatorsReader::new_with_allocs(reader, std::mem::take(frames));
-        while !ops.eof() {
-            let offset = ops.original_position();
-            ops.visit_operator(&mut ValidateAndNote {
-                validator: validator.simd_visitor(offset),
-                facts,
-            })
-            .and_then(|result| result)
-            .map_err(invalid)?;
+        let start = reader.original_position();
+        let code = reader.read_bytes(reader.bytes_remaining()).map_err(invalid)?;
+        let mut rest = code;
+        while !rest.is_empty() {
+            let at = code.len() - rest.len();
+            let offset = start + at as u64;
+            // No block is open behind the function's own `end`.
+            if validator.control_stack_height() > 0 {
+                let validator = validator.simd_visitor(offset);
+                let mut visitor = ValidateAndNote { validator, facts, block: None };
+                if let Some(behind) = short::visit(rest, &mut visitor).map_err(invalid)? {
+                    rest = behind;
+                    continue;
+                }
+            }
+            let block = validator.get_control_frame(0).map(|frame| frame.kind);
+            let validator = validator.simd_visitor(offset);
+            let mut reader = operators.clone();
+            reader.read_bytes(at).map_err(invalid)?;
+            reader
+                .visit_operator(&mut ValidateAndNote { validator, facts, block })
+                .and_then(|result| result)
+                .map_err(invalid)?;
+            rest = &code[code.len() - reader.bytes_remaining()..];
         }
-        ops.finish().map_err(invalid)?;
-        *frames = ops.into_allocations();
+        let end = validator.visitor(reader.original_position());
+        reader.finish_expression(&end).map_err(invalid)?;
+        drop(end);
         *allocations = validator.into_allocations();
         Ok(ValidBody { function: self.function, operators })
     }
@@ -221,6 +239,14 @@ impl<'a> Body<'a> {
 struct ValidateAndNote<'f, V> {
     validator: V,
     facts: &'f mut Facts,
+    /// The innermost open block, which wasmparser's reader asks for.
+    block: Option<FrameKind>,
+}
+
+impl<V> FrameStack for ValidateAndNote<'_, V> {
+    fn current_frame(&self) -> Option<FrameKind> {
+        self.block
+    }
 }
 
 /// Forwards to the validator, then runs `note!` for the operators that have one.

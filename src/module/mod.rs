@@ -10,6 +10,7 @@ mod fuel;
 mod limits;
 mod load;
 mod names;
+mod short;
 #[cfg(feature = "cranelift")]
 mod small;
 mod types;

@@ -91,6 +91,12 @@ impl FuncType {
         FuncType(Arc::new(Types { all: all.into(), params }))
     }
 
+    /// An address that this and its clones alone have, as long as one of them lives.
+    #[cfg(feature = "baseline")]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
     /// The parameters' types.
     #[must_use]
     pub fn params(&self) -> &[ValType] {

@@ -3,8 +3,8 @@
 //! Owns the address space of compiled code and its life. **No page is ever writable and executable
 //! through the same mapping**: a [`CodeRegion`] maps the same pages twice, readable and writable
 //! at one address and readable and executable at another, so that publishing needs no system call;
-//! where the system refuses that, pages are writable until they are published and executable from
-//! then on. Code is [`Draft`] while it is written and [`CodeMemory`] once it may run; the types
+//! where the system refuses that, and for modules of many megabytes of code, pages are writable until
+//! they are published and executable from then on. Code is [`Draft`] while it is written and [`CodeMemory`] once it may run; the types
 //! allow neither running the one nor writing the other.
 //!
 //! Processes that fork: both sides of a fork share the doubly mapped pages, so whatever region
@@ -25,6 +25,11 @@ const GRANULE: usize = 64;
 const INT3: u8 = 0xcc;
 /// Freed blocks from this size on give their pages back to the system.
 const GIVE_BACK: usize = 4 << 20;
+/// Blocks from this size on are for a region of huge pages: a page of a memory file takes the system
+/// longer to make than the compiler takes to fill it.
+pub(super) const LARGE: usize = 8 << 20;
+/// A huge page.
+const HUGE: usize = 2 << 20;
 /// The least that a region is shrunk to where address space is scarce.
 const MIN_RESERVATION: usize = 1 << 20;
 
@@ -41,6 +46,8 @@ pub(super) struct CodeRegion {
     executable: NonNull<u8>,
     writable: NonNull<u8>,
     len: usize,
+    /// Pages are given back in multiples of this, and where they are mapped once change their
+    /// protection in multiples of this.
     page: usize,
     /// The memory behind both views; `None` where they are one.
     file: Option<OwnedFd>,
@@ -65,8 +72,8 @@ impl CodeRegion {
     }
 
     /// Reserves `len` bytes of address space for guests' code, or as much as the system gives down
-    /// to 1 MiB.
-    pub fn reserve(len: usize) -> io::Result<Arc<CodeRegion>> {
+    /// to 1 MiB; in huge pages if it is for large blocks.
+    pub fn reserve(len: usize, is_large: bool) -> io::Result<Arc<CodeRegion>> {
         static COUNT_FORKS: Once = Once::new();
         COUNT_FORKS.call_once(|| {
             // SAFETY: registers a function that lives as long as the process and only touches an
@@ -76,7 +83,11 @@ impl CodeRegion {
         let page = page_size();
         let mut len = len.max(MIN_RESERVATION).next_multiple_of(page);
         loop {
-            match Self::map_twice(len, page).or_else(|_| Self::map_once(len, page)) {
+            let region = match is_large {
+                true => Self::map_huge(len),
+                false => Self::map_twice(len, page).or_else(|_| Self::map_once(len, page)),
+            };
+            match region {
                 Ok(region) => {
                     regions::GUESTS.add(region.executable_range());
                     return Ok(Arc::new(region));
@@ -85,6 +96,21 @@ impl CodeRegion {
                 Err(_) => len = (len / 2).max(MIN_RESERVATION).next_multiple_of(page),
             }
         }
+    }
+
+    fn map_huge(len: usize) -> io::Result<CodeRegion> {
+        let region = Self::map_once(len.next_multiple_of(HUGE), HUGE)?;
+        // A system that has none takes small ones.
+        // SAFETY: the advice concerns the region's own mapping, and no content changes by it.
+        unsafe {
+            libc::madvise(region.executable.as_ptr().cast(), region.len, libc::MADV_HUGEPAGE);
+        }
+        Ok(region)
+    }
+
+    /// Whether it is for large blocks.
+    pub fn is_huge(&self) -> bool {
+        self.page == HUGE
     }
 
     fn map_twice(len: usize, page: usize) -> io::Result<CodeRegion> {
@@ -411,11 +437,12 @@ mod tests {
     const LEN: usize = 16 << 20;
 
     /// A region of each kind.
-    fn regions() -> [Arc<CodeRegion>; 2] {
+    fn regions() -> [Arc<CodeRegion>; 3] {
         let page = page_size();
         let twice = CodeRegion::map_twice(LEN, page).expect("a region mapped twice");
         let once = CodeRegion::map_once(LEN, page).expect("a region mapped once");
-        [twice, once].map(Arc::new)
+        let huge = CodeRegion::map_huge(LEN).expect("a region of huge pages");
+        [twice, once, huge].map(Arc::new)
     }
 
     #[test]
@@ -453,7 +480,7 @@ mod tests {
             draft.bytes_mut()[..5000].fill(0xc3);
             draft.truncate(5000);
             assert_eq!(draft.bytes_mut(), [0xc3; 5000]);
-            let mut other = region.allocate(LEN - (1 << 20)).unwrap().unwrap();
+            let mut other = region.allocate(LEN - HUGE).unwrap().unwrap();
             other.bytes_mut().fill(0x90);
             let code = draft.publish().unwrap();
             assert_eq!(code.bytes(), [0xc3; 5000]);
@@ -464,7 +491,7 @@ mod tests {
 
     #[test]
     fn freed_code_cannot_run_by_accident() {
-        let [region, _] = regions();
+        let [region, ..] = regions();
         for len in [64, 2 * GIVE_BACK + 64] {
             let mut draft = region.allocate(len).unwrap().unwrap();
             draft.bytes_mut().fill(0x90);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::code::{CodeRegion, Draft};
+use super::code::{CodeRegion, Draft, LARGE};
 use super::func::nanoseconds;
 use super::growth::Accounts;
 use super::pool::Pool;
@@ -161,12 +161,13 @@ impl Engine {
     pub(super) fn allocate_code(&self, len: usize) -> io::Result<Draft> {
         let mut regions = self.0.regions.lock().unwrap_or_else(PoisonError::into_inner);
         regions.retain(|region| !region.is_frozen());
-        for region in regions.iter() {
+        let is_large = len >= LARGE;
+        for region in regions.iter().filter(|region| region.is_huge() == is_large) {
             if let Some(draft) = region.allocate(len) {
                 return draft;
             }
         }
-        let region = CodeRegion::reserve(REGION.max(len))?;
+        let region = CodeRegion::reserve(REGION.max(len), is_large)?;
         let draft = region.allocate(len).ok_or(io::ErrorKind::OutOfMemory)?;
         regions.push(region);
         draft

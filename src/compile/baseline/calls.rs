@@ -16,11 +16,13 @@
 
 use std::mem::offset_of;
 
-use super::Compiler;
 use super::frame::Kept;
 use super::registers::{Operand, size_of, slot};
+use super::{CALLEES, Compiler};
 use crate::asm::{Alu, Gpr, Mem, Size};
-use crate::compile::abi::{CALLEE_SAVED, FLOAT_SCRATCH, Location, SCRATCH, VMCTX, VmFunction};
+use crate::compile::abi::{
+    CALLEE_SAVED, FLOAT_SCRATCH, Location, SCRATCH, Signature, VMCTX, VmFunction,
+};
 use crate::compile::{CallSite, Relocation};
 use crate::module::{FuncType, ValType};
 
@@ -39,13 +41,13 @@ impl Compiler {
         if self.is_too_large() {
             return self.set_unreachable();
         }
-        self.callee.assign(ty);
+        self.remember_callee(ty);
         let base = self.stack.len() - ty.params().len();
         self.spill_temporaries_below(base);
         self.save_kept_homes();
 
-        let stack_bytes = self.callee.stack_bytes;
-        let outgoing = stack_bytes + self.callee.return_area_bytes;
+        let stack_bytes = self.callee().stack_bytes;
+        let outgoing = stack_bytes + self.callee().return_area_bytes;
         self.frame.outgoing_bytes = self.frame.outgoing_bytes.max(outgoing);
         if outgoing > 0 {
             self.asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsp, outgoing as i32);
@@ -64,10 +66,26 @@ impl Compiler {
         self.stack.truncate(base);
         self.registers.free_all();
         self.take_results(ty.results());
-        let area = self.callee.return_area_bytes;
+        let area = self.callee().return_area_bytes;
         if area > 0 {
             self.asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, area as i32);
         }
+    }
+
+    /// Makes this the type of what is being called.
+    fn remember_callee(&mut self, ty: &FuncType) {
+        self.callee = ty.address() / 16 % CALLEES;
+        let (known, signature) = &mut self.callees[self.callee];
+        if known.as_ref().is_none_or(|known| known.address() != ty.address()) {
+            signature.assign(ty);
+            *known = Some(ty.clone());
+        }
+    }
+
+    /// The signature of what is being called.
+    #[inline]
+    fn callee(&self) -> &Signature {
+        &self.callees[self.callee].1
     }
 
     fn note_call(&mut self) {
@@ -135,7 +153,7 @@ impl Compiler {
         self.moves.clear();
         for (at, ty) in params.iter().enumerate() {
             let operand = self.operand_at(base + at);
-            match self.callee.params[at] {
+            match self.callee().params[at] {
                 Location::Gpr(register) => self.moves.set_gpr(register, *ty, operand),
                 Location::Xmm(register) => self.moves.set_xmm(register, *ty, operand),
                 Location::Memory(offset) => {
@@ -149,12 +167,12 @@ impl Compiler {
     /// where an argument was.
     fn pass_return_area(&mut self, stack_bytes: u32) {
         let area = Mem::base(Gpr::Rsp, stack_bytes as i32);
-        if let Some(Location::Memory(offset)) = self.callee.return_area {
+        if let Some(Location::Memory(offset)) = self.callee().return_area {
             self.asm.lea(Size::S64, SCRATCH, area);
             self.asm.mov_mr(Size::S64, Mem::base(Gpr::Rsp, offset as i32), SCRATCH);
         }
         self.emit_moves();
-        if let Some(Location::Gpr(register)) = self.callee.return_area {
+        if let Some(Location::Gpr(register)) = self.callee().return_area {
             self.asm.lea(Size::S64, register, area);
         }
     }
@@ -164,7 +182,7 @@ impl Compiler {
     fn take_results(&mut self, results: &[ValType]) {
         // First all registers, before pushing anything can ask for one.
         for (at, ty) in results.iter().enumerate() {
-            let result = match self.callee.results[at] {
+            let result = match self.callee().results[at] {
                 Location::Gpr(register) => Operand::Gpr(register),
                 Location::Xmm(register) => Operand::Xmm(register),
                 Location::Memory(_) => continue,
@@ -183,7 +201,7 @@ impl Compiler {
         // Pushing may spill what stands for a local.
         self.restore_kept_homes();
         for (at, ty) in results.iter().enumerate() {
-            let operand = match self.callee.results[at] {
+            let operand = match self.callee().results[at] {
                 Location::Gpr(register) if self.registers.gprs.contains(register) => {
                     Operand::Gpr(register)
                 }

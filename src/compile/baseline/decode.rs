@@ -18,18 +18,18 @@ use crate::compile::abi::VMCTX;
 use crate::module::{ModuleInfo, ValType};
 
 /// The bytes of a body, and how far they have been read. Behind the last there are only zeros.
+#[derive(Clone, Copy)]
 pub(super) struct Code<'a> {
     bytes: &'a [u8],
     /// Where the next byte to be read is.
     at: usize,
-    /// The same bytes, for wasmparser.
-    reader: BinaryReader<'a>,
 }
 
 impl<'a> Code<'a> {
-    pub fn new(reader: BinaryReader<'a>) -> Self {
+    /// What the reader is about to read, of which so many bytes have been read.
+    pub fn new(reader: &BinaryReader<'a>, at: usize) -> Self {
         let bytes = reader.clone().read_bytes(reader.bytes_remaining()).unwrap_or_default();
-        Code { bytes, at: 0, reader }
+        Code { bytes, at }
     }
 
     /// How many bytes have been read.
@@ -38,33 +38,20 @@ impl<'a> Code<'a> {
         self.at
     }
 
-    /// How many bytes there are.
-    #[inline]
-    pub fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// The opcode that has not been read yet, or its prefix; `None` at the end.
     #[inline]
     pub fn opcode(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
-    /// Reads `local.get` of one of the first 128 locals, if it is that.
-    #[inline]
-    pub fn local_get(&mut self) -> Option<u32> {
-        match self.bytes.get(self.at..self.at + 2) {
-            Some(&[hints::LOCAL_GET, local @ ..0x80]) => {
-                self.at += 2;
-                Some(u32::from(local))
-            }
-            _ => None,
-        }
-    }
-
-    /// Reads the next operator by wasmparser.
-    pub fn read<T>(&mut self, read: impl FnOnce(&mut BinaryReader<'a>) -> T) -> T {
-        let mut reader = self.reader.clone();
+    /// Reads the next operator by wasmparser's reader of the same bytes.
+    #[inline(always)]
+    pub fn read<T>(
+        &mut self,
+        reader: &BinaryReader<'a>,
+        read: impl FnOnce(&mut BinaryReader<'a>) -> T,
+    ) -> T {
+        let mut reader = reader.clone();
         let _ = reader.read_bytes(self.at);
         let result = read(&mut reader);
         self.at = self.bytes.len() - reader.bytes_remaining();
@@ -72,22 +59,22 @@ impl<'a> Code<'a> {
     }
 
     /// The bytes from `at` on.
-    #[inline]
-    pub fn from(&self, at: usize) -> &'a [u8] {
+    #[inline(always)]
+    pub fn from(self, at: usize) -> &'a [u8] {
         self.bytes.get(at..).unwrap_or_default()
     }
 
     /// The eight bytes from `at` on, lowest first.
-    #[inline]
-    pub fn ahead(&self, at: usize) -> u64 {
+    #[inline(always)]
+    pub fn ahead(self, at: usize) -> u64 {
         let rest = self.from(at);
         match rest.first_chunk() {
             Some(bytes) => u64::from_le_bytes(*bytes),
-            None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            None => last_word(rest),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn byte(&mut self) -> u8 {
         let byte = self.bytes.get(self.at).copied().unwrap_or(0);
         self.at += 1;
@@ -95,58 +82,105 @@ impl<'a> Code<'a> {
     }
 
     /// An unsigned number.
-    #[inline]
+    #[inline(always)]
     fn unsigned(&mut self) -> u64 {
-        match self.byte() {
-            byte @ ..0x80 => u64::from(byte),
-            byte => self.long_number(byte).0,
+        match self.bytes.get(self.at) {
+            Some(byte @ ..0x80) => {
+                self.at += 1;
+                u64::from(*byte)
+            }
+            _ => self.number().0,
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn index(&mut self) -> u32 {
         self.unsigned() as u32
     }
 
     /// A signed number.
-    #[inline]
+    #[inline(always)]
     fn signed(&mut self) -> i64 {
-        let (bits, len) = match self.byte() {
-            byte @ ..0x80 => (u64::from(byte), 7),
-            byte => self.long_number(byte),
-        };
+        let (bits, len) = self.number();
         let unused = 64_u32.saturating_sub(len);
         bits.cast_signed() << unused >> unused
     }
 
-    /// A number of more than one byte, and how many bits it has.
-    fn long_number(&mut self, first: u8) -> (u64, u32) {
-        let mut bits = u64::from(first & 0x7F);
-        let mut len = 7;
-        loop {
-            let byte = self.byte();
-            bits |= u64::from(byte & 0x7F) << (len & 63);
-            len += 7;
-            if byte < 0x80 || len >= 64 {
-                return (bits, len);
+    /// A number, and how many bits it has.
+    // Without a branch for each byte: their number is hard to foresee.
+    #[inline(always)]
+    fn number(&mut self) -> (u64, u32) {
+        let word = self.ahead(self.at);
+        let ends = !word & 0x8080_8080_8080_8080;
+        let (bits, len) = match ends {
+            0 => long_number(self.from(self.at)),
+            _ => {
+                let len = ends.trailing_zeros() / 8 + 1;
+                (sevens(word & u64::MAX >> (64 - 8 * len)), len)
             }
-        }
+        };
+        self.at += len as usize;
+        (bits, 7 * len)
     }
 
     /// `N` bytes as they are.
+    #[inline(always)]
     fn fixed<const N: usize>(&mut self) -> [u8; N] {
         let bytes = self.from(self.at).first_chunk().copied().unwrap_or([0; N]);
         self.at += N;
         bytes
     }
 
-    #[inline]
+    #[inline(always)]
     fn access(&mut self) -> Access {
         /// In the byte of the alignment: a memory's index follows.
         const WITH_MEMORY: u64 = 0x40;
         let memory = if self.unsigned() & WITH_MEMORY == 0 { 0 } else { self.index() };
         Access { memory, offset: self.unsigned() }
     }
+
+    /// The types of a block's parameters and results.
+    #[inline(always)]
+    fn block_type<'m>(&mut self, module: &'m ModuleInfo) -> (&'m [ValType], &'m [ValType]) {
+        let results: &[ValType] = match self.bytes.get(self.at) {
+            Some(0x40) => &[],
+            Some(0x7F) => &[ValType::I32],
+            Some(0x7E) => &[ValType::I64],
+            Some(0x7D) => &[ValType::F32],
+            Some(0x7C) => &[ValType::F64],
+            Some(0x7B) => &[ValType::V128],
+            Some(0x70) => &[ValType::FuncRef],
+            Some(0x6F) => &[ValType::ExternRef],
+            _ => {
+                let ty = &module.types[self.index() as usize];
+                return (ty.params(), ty.results());
+            }
+        };
+        self.at += 1;
+        (&[], results)
+    }
+}
+
+/// The lower seven bits of each of the eight bytes, side by side.
+#[inline(always)]
+fn sevens(bytes: u64) -> u64 {
+    let pairs = bytes & 0x007F_007F_007F_007F | (bytes & 0x7F00_7F00_7F00_7F00) >> 1;
+    let fours = pairs & 0x0000_3FFF_0000_3FFF | (pairs & 0x3FFF_0000_3FFF_0000) >> 2;
+    fours & 0x0FFF_FFFF | (fours & 0x0FFF_FFFF_0000_0000) >> 4
+}
+
+/// A number of more than eight bytes, and how many it has: ten at most.
+#[cold]
+fn long_number(bytes: &[u8]) -> (u64, u32) {
+    let len = 1 + bytes.iter().take(9).take_while(|byte| **byte >= 0x80).count();
+    let sevens = bytes.iter().take(len).zip((0..).step_by(7));
+    (sevens.fold(0, |bits, (byte, at)| bits | u64::from(byte & 0x7F) << at), len as u32)
+}
+
+/// Fewer than eight bytes, lowest first.
+#[cold]
+fn last_word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 // The operands' widths and types, as the table names them.
@@ -171,9 +205,14 @@ impl Compiler {
         match code.byte() {
             0x00 => c.unreachable(),
             0x01 => {} // nop
-            0x02 => c.open_block(Compiler::block, code, module),
-            0x03 => c.open_block(Compiler::loop_, code, module),
-            0x04 => c.open_block(Compiler::if_, code, module),
+            opcode @ 0x02..=0x04 => {
+                let (params, results) = code.block_type(module);
+                match opcode {
+                    0x02 => c.block(params, results),
+                    0x03 => c.loop_(params, results),
+                    _ => c.if_(params, results),
+                }
+            }
             0x05 => c.else_(),
             0x0B => c.end(),
             0x0C => c.br(code.index()),
@@ -192,16 +231,18 @@ impl Compiler {
             }
             0x1A => c.drop(),
             0x1B => {
-                c.look_ahead(code, code.at, module);
+                c.look_ahead(code.ahead(code.at), module);
                 c.select();
+                c.look_away();
             }
             hints::LOCAL_GET => c.local_get(code.index()),
             hints::LOCAL_SET => c.local_set(code.index()),
             hints::LOCAL_TEE => c.local_tee(code.index()),
             0x23 => {
                 let global = code.index();
-                c.look_ahead(code, code.at, module);
+                c.look_ahead(code.ahead(code.at), module);
                 c.global_get(global, module.globals[global as usize].content);
+                c.look_away();
             }
             0x24 => {
                 let global = code.index();
@@ -209,8 +250,9 @@ impl Compiler {
             }
             opcode @ 0x28..=0x35 => {
                 let access = code.access();
-                c.look_ahead(code, code.at, module);
+                c.look_ahead(code.ahead(code.at), module);
                 c.load(opcode, access);
+                c.look_away();
             }
             opcode @ 0x36..=0x3E => c.store_number(opcode, code.access()),
             0x41 => {
@@ -221,8 +263,9 @@ impl Compiler {
             0x43 => c.push_const(F32, u64::from(u32::from_le_bytes(code.fixed()))),
             0x44 => c.push_const(F64, u64::from_le_bytes(code.fixed())),
             opcode @ 0x45..=0xC4 => {
-                c.look_ahead(code, code.at, module);
+                c.look_ahead(code.ahead(code.at), module);
                 c.numeric(opcode);
+                c.look_away();
             }
             _ => {
                 code.at = start;
@@ -230,34 +273,6 @@ impl Compiler {
             }
         }
         true
-    }
-
-    /// Opens a block by one of the compiler's methods.
-    fn open_block(
-        &mut self,
-        open: impl FnOnce(&mut Compiler, &[ValType], &[ValType]),
-        code: &mut Code<'_>,
-        module: &ModuleInfo,
-    ) {
-        let single = match code.bytes.get(code.at) {
-            Some(0x7F) => ValType::I32,
-            Some(0x7E) => ValType::I64,
-            Some(0x7D) => ValType::F32,
-            Some(0x7C) => ValType::F64,
-            Some(0x7B) => ValType::V128,
-            Some(0x70) => ValType::FuncRef,
-            Some(0x6F) => ValType::ExternRef,
-            Some(0x40) => {
-                code.at += 1;
-                return open(self, &[], &[]);
-            }
-            _ => {
-                let ty = &module.types[code.index() as usize];
-                return open(self, ty.params(), ty.results());
-            }
-        };
-        code.at += 1;
-        open(self, &[], &[single]);
     }
 
     fn call_function(&mut self, function: u32, module: &ModuleInfo) {

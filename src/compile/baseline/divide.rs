@@ -141,7 +141,7 @@ impl Compiler {
                         self.asm.alu_rr(Alu::And, size, dst, SCRATCH);
                     }
                 }
-                self.finish_binary(int_type(size), dst, left, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, left);
             }
             Division::DIV_U => {
                 let dst = self.gpr_for_result(left, Operand::Const(0));
@@ -151,7 +151,7 @@ impl Compiler {
                     self.load_gpr(size, dst, left);
                     self.asm.shift_ri(Shift::Shr, size, dst, log as u8);
                 }
-                self.finish_binary(int_type(size), dst, left, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, left);
             }
             // Signed: rounding is towards zero, so a negative dividend is first raised by
             // `mask`, which is what the sign shifted right without sign leaves.
@@ -174,13 +174,13 @@ impl Compiler {
                     self.asm.alu_rr(Alu::Add, size, dst, source);
                     self.asm.shift_ri(Shift::Sar, size, dst, log as u8);
                 }
-                self.finish_binary(int_type(size), dst, left, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, left);
             }
             _ => {
                 // By one.
                 let dst = self.gpr_for_result(left, Operand::Const(0));
                 self.load_unchanged(size, dst, left);
-                self.finish_binary(int_type(size), dst, left, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, left);
             }
         }
         true

@@ -25,6 +25,7 @@ use std::mem;
 
 use super::Compiler;
 use super::registers::{Operand, Registers, slot};
+use super::value::Entry;
 use crate::asm::{Alu, Cond, Gpr, GprSet, Mem, Size, Xmm, XmmSet};
 use crate::compile::abi::{
     CALLEE_SAVED, FLOAT_SCRATCH, Location, SCRATCH, STACK_LIMIT, UNCHECKED_FRAME, VMCTX,
@@ -205,8 +206,9 @@ impl Compiler {
         self.frame = Frame { makes_calls, wide_slots: has_vectors, kept, ..Frame::default() };
         self.memory_base = None;
         self.fuel_home = None;
-        self.homes.clear();
-        self.homes.resize(facts.locals.len(), NOWHERE);
+        self.locals.clear();
+        let locals = (0..).zip(&facts.locals);
+        self.locals.extend(locals.map(|(local, ty)| Entry::of_local(*ty, local, NOWHERE)));
 
         let mut gprs = Hottest::<8>::new();
         let mut xmms = Hottest::<11>::new();
@@ -236,7 +238,7 @@ impl Compiler {
         self.frame.saved = gpr_homes.intersect(CALLEE_SAVED);
         self.frame.fixed_bytes = self.frame.pushed_bytes();
         self.assign_slots(facts);
-        self.keep_homes(facts);
+        self.keep_homes();
     }
 
     /// Where a parameter arrives; nothing for other locals.
@@ -264,17 +266,20 @@ impl Compiler {
                 && free.contains(arrival)
                 && homes.len() < most
             {
-                self.homes[local as usize] = Operand::Gpr(arrival);
+                self.locals[local as usize].operand = Operand::Gpr(arrival);
                 homes.insert(arrival);
             }
         }
         for &(uses, local) in hottest {
             let is_local = local < FUEL;
-            if is_local && self.homes[local as usize] != NOWHERE {
+            if is_local && self.locals[local as usize].operand != NOWHERE {
                 continue;
             }
-            let caller_saved =
-                LEAF_HOMES.into_iter().find(|home| free.contains(*home) && !homes.contains(*home));
+            let free = free.minus(homes);
+            let caller_saved = match free.is_empty() {
+                true => None,
+                false => LEAF_HOMES.into_iter().find(|home| free.contains(*home)),
+            };
             let home = match caller_saved {
                 Some(home) if homes.minus(CALLEE_SAVED).len() < most => Some(home),
                 _ if uses >= WORTH_SAVING => CALLEE_SAVED.minus(homes).first(),
@@ -288,7 +293,7 @@ impl Compiler {
                 match local {
                     MEMORY_BASE => self.memory_base = Some(home),
                     FUEL => self.fuel_home = Some(home),
-                    _ => self.homes[local as usize] = Operand::Gpr(home),
+                    _ => self.locals[local as usize].operand = Operand::Gpr(home),
                 }
                 homes.insert(home);
             }
@@ -304,18 +309,18 @@ impl Compiler {
             if let Some(Location::Xmm(arrival)) = self.arrival(local)
                 && !makes_calls
             {
-                self.homes[local as usize] = Operand::Xmm(arrival);
+                self.locals[local as usize].operand = Operand::Xmm(arrival);
                 homes.insert(arrival);
             }
         }
         // From the top, because results and temporaries start at the bottom.
         let mut free = Xmm::ALL.into_iter().rev().filter(|xmm| *xmm != FLOAT_SCRATCH);
         for &(uses, local) in hottest {
-            if self.homes[local as usize] == NOWHERE
+            if self.locals[local as usize].operand == NOWHERE
                 && (!makes_calls || is_worth_keeping(uses, facts))
                 && let Some(home) = free.find(|home| !homes.contains(*home))
             {
-                self.homes[local as usize] = Operand::Xmm(home);
+                self.locals[local as usize].operand = Operand::Xmm(home);
                 homes.insert(home);
             }
         }
@@ -323,11 +328,11 @@ impl Compiler {
     }
 
     /// Slots for the homes that calls overwrite. The memory's base needs none: it can be read again.
-    fn keep_homes(&mut self, facts: &Facts) {
+    fn keep_homes(&mut self) {
         if !self.frame.makes_calls {
             return;
         }
-        for (home, ty) in self.homes.iter().zip(&facts.locals) {
+        for Entry { ty, operand: home, .. } in &self.locals {
             let is_overwritten = match *home {
                 Operand::Gpr(home) => !CALLEE_SAVED.contains(home),
                 home => matches!(home, Operand::Xmm(_)),
@@ -357,10 +362,10 @@ impl Compiler {
                 _ => None,
             };
             self.frame.uses_rbp |= on_stack.is_some();
-            if self.homes[local] == NOWHERE {
+            if self.locals[local].operand == NOWHERE {
                 let ty = facts.locals[local];
                 let home = on_stack.unwrap_or_else(|| self.frame.fixed_slot(ty));
-                self.homes[local] = Operand::Slot(home);
+                self.locals[local].operand = Operand::Slot(home);
             }
         }
     }
@@ -389,7 +394,7 @@ impl Compiler {
                 Location::Xmm(register) => Operand::Xmm(register),
                 Location::Memory(offset) => Operand::Slot(stack_parameter(offset)),
             };
-            match self.homes[local] {
+            match self.locals[local].operand {
                 Operand::Gpr(home) => self.moves.set_gpr(home, ty, arrival),
                 Operand::Xmm(home) => self.moves.set_xmm(home, ty, arrival),
                 home @ Operand::Slot(_) if arrival == home => {}
@@ -413,7 +418,7 @@ impl Compiler {
         let mut highest = None;
         let mut count = 0;
         let params = self.signature.params.len();
-        for (home, ty) in self.homes[params..].iter().zip(&facts.locals[params..]) {
+        for Entry { ty, operand: home, .. } in &self.locals[params..] {
             let slots = if *ty == ValType::V128 { 2 } else { 1 };
             match *home {
                 Operand::Gpr(home) => self.asm.zero(home),
@@ -434,9 +439,9 @@ impl Compiler {
     /// parameter that is at home where it arrived has anything there: that is worth an instruction
     /// if it may become an address.
     fn zero_extend_homes(&mut self, facts: &Facts) {
-        for (local, home) in self.homes.iter().enumerate() {
-            let Operand::Gpr(home) = *home else { continue };
-            if facts.locals[local] != ValType::I32 {
+        for (local, entry) in self.locals.iter().enumerate() {
+            let Operand::Gpr(home) = entry.operand else { continue };
+            if entry.ty != ValType::I32 {
                 continue;
             }
             if self.signature.params.get(local) == Some(&Location::Gpr(home)) {

@@ -29,12 +29,12 @@ const REF_IS_NULL: u8 = 0xD1;
 const VECTOR: u8 = 0xFD;
 
 /// Where the immediate that starts here ends. The body is valid, so it does end.
-fn behind_immediate(code: &Code<'_>, at: usize) -> usize {
+fn behind_immediate(code: Code<'_>, at: usize) -> usize {
     at + 1 + code.from(at).iter().take_while(|byte| **byte & 0x80 != 0).count()
 }
 
 /// Where the vector operator ends whose opcode, behind the prefix, starts here.
-fn behind_vector(code: &Code<'_>, at: usize) -> usize {
+fn behind_vector(code: Code<'_>, at: usize) -> usize {
     let end = behind_immediate(code, at);
     let memory = |at| behind_immediate(code, behind_immediate(code, at));
     match immediate(code.ahead(at - 1)) {
@@ -64,14 +64,14 @@ fn immediate(operator: u64) -> u32 {
 }
 
 impl Compiler {
-    /// Notes what the operator that starts at `at` would like.
+    /// Notes what the operator that has these eight bytes would like.
     #[inline]
-    pub(super) fn look_ahead(&mut self, code: &Code<'_>, at: usize, module: &ModuleInfo) {
-        self.lookahead = code.ahead(at);
+    pub(super) fn look_ahead(&mut self, next: u64, module: &ModuleInfo) {
+        self.lookahead = next;
         match self.lookahead as u8 {
             LOCAL_SET | LOCAL_TEE => {
                 self.hinted_local = immediate(self.lookahead);
-                self.hinted_home = self.homes[self.hinted_local as usize];
+                self.hinted_home = self.locals[self.hinted_local as usize].operand;
             }
             CALL => self.look_at_call(module),
             _ => {}
@@ -88,17 +88,16 @@ impl Compiler {
     }
 
     /// Looks behind the operator that is about to be read by wasmparser's reader.
-    pub(super) fn look_behind_rare(&mut self, code: &Code<'_>, module: &ModuleInfo) {
+    pub(super) fn look_behind_rare(&mut self, code: Code<'_>, module: &ModuleInfo) {
+        let behind = code.position() + 1;
         match code.opcode() {
-            Some(REF_IS_NULL) => self.look_ahead(code, code.position() + 1, module),
-            Some(VECTOR) => {
-                self.look_ahead(code, behind_vector(code, code.position() + 1), module);
-            }
+            Some(REF_IS_NULL) => self.look_ahead(code.ahead(behind), module),
+            Some(VECTOR) => self.look_ahead(code.ahead(behind_vector(code, behind)), module),
             _ => {}
         }
     }
 
-    /// Forgets what was known of the next operator.
+    /// Forgets what was known of the next operator: it is for the one that asked for it alone.
     #[inline]
     pub(super) fn look_away(&mut self) {
         self.lookahead = 0;

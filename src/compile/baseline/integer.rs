@@ -71,7 +71,7 @@ impl Compiler {
             let dst = self.gpr_for_result(right, Operand::Const(0));
             self.load_gpr(size, dst, right);
             self.asm.neg_r(size, dst);
-            return self.finish_binary(int_type(size), dst, right, Operand::Const(0));
+            return self.finish_unary(int_type(size), dst, right);
         }
         let dst = self.gpr_for_result(left, right);
         if op == Alu::Add && self.lea_sum(size, dst, left, right) {
@@ -119,6 +119,15 @@ impl Compiler {
         };
         self.asm.lea(size, dst, sum);
         true
+    }
+
+    /// Releases the operand and pushes the result.
+    #[inline]
+    pub(super) fn finish_unary(&mut self, ty: ValType, dst: Gpr, operand: Operand) {
+        if operand != Operand::Gpr(dst) {
+            self.release(operand);
+        }
+        self.push_gpr(ty, dst);
     }
 
     /// Releases the operands and pushes the result.
@@ -370,7 +379,7 @@ impl Compiler {
                         self.shift_by(shift, size, dst, count);
                     }
                 }
-                self.finish_binary(int_type(size), dst, left, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, left);
             }
             _ if self.options.cpu.bmi2 && !matches!(shift, Shift::Rol | Shift::Ror) => {
                 self.shift_three_operands(shift, size, left, count);
@@ -441,17 +450,17 @@ impl Compiler {
             Count::LeadingZeros if cpu.lzcnt => {
                 let dst = self.gpr_for_result(operand, Operand::Const(0));
                 self.asm.lzcnt(size, dst, source);
-                self.finish_binary(int_type(size), dst, operand, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, operand);
             }
             Count::TrailingZeros if cpu.bmi1 => {
                 let dst = self.gpr_for_result(operand, Operand::Const(0));
                 self.asm.tzcnt(size, dst, source);
-                self.finish_binary(int_type(size), dst, operand, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, operand);
             }
             Count::Ones if cpu.popcnt => {
                 let dst = self.gpr_for_result(operand, Operand::Const(0));
                 self.asm.popcnt(size, dst, source);
-                self.finish_binary(int_type(size), dst, operand, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, operand);
             }
             Count::LeadingZeros => {
                 // 63 - index of the highest one; of zero, the index is taken to be -1.
@@ -461,19 +470,19 @@ impl Compiler {
                 self.asm.cmov_rr(Cond::E, size, dst, SCRATCH);
                 self.asm.neg_r(size, dst);
                 self.asm.alu_ri(Alu::Add, size, dst, size.bits() as i32 - 1);
-                self.finish_binary(int_type(size), dst, operand, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, operand);
             }
             Count::TrailingZeros => {
                 let dst = self.take_gpr();
                 self.asm.bsf(size, dst, source);
                 self.asm.mov_ri(size, SCRATCH, i64::from(size.bits()));
                 self.asm.cmov_rr(Cond::E, size, dst, SCRATCH);
-                self.finish_binary(int_type(size), dst, operand, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, operand);
             }
             Count::Ones => {
                 let dst = self.take_gpr();
                 self.count_ones(size, dst, source);
-                self.finish_binary(int_type(size), dst, operand, Operand::Const(0));
+                self.finish_unary(int_type(size), dst, operand);
             }
         }
     }
@@ -529,7 +538,7 @@ impl Compiler {
                 self.asm.movsx_rr(to, dst, source, from);
             }
         }
-        self.finish_binary(int_type(to), dst, operand, Operand::Const(0));
+        self.finish_unary(int_type(to), dst, operand);
     }
 
     /// `i64.extend_i32_u`.
@@ -540,7 +549,7 @@ impl Compiler {
         }
         let dst = self.gpr_for_result(operand, Operand::Const(0));
         self.load_zero_extended(dst, operand);
-        self.finish_binary(ValType::I64, dst, operand, Operand::Const(0));
+        self.finish_unary(ValType::I64, dst, operand);
     }
 
     /// `i32.wrap_i64` takes no instruction: nobody looks at the upper half of an i32.

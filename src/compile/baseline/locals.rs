@@ -2,6 +2,7 @@
 
 use super::Compiler;
 use super::registers::{Operand, size_of, slot};
+use super::value::Entry;
 
 impl Compiler {
     // Into the loop over the operators: one in three is this.
@@ -20,21 +21,21 @@ impl Compiler {
     pub(super) fn local_tee(&mut self, local: u32) {
         let entry = self.stack.pop();
         self.write_local(local, entry.operand);
-        let in_register = !matches!(self.homes[local as usize], Operand::Slot(_));
+        let in_register = !matches!(self.locals[local as usize].operand, Operand::Slot(_));
         if entry.is_temporary() && in_register {
             self.release(entry.operand);
             self.push_local(local);
         } else if entry.is_spilled() {
             self.push_local(local);
         } else {
-            self.stack.push_again(entry);
+            self.stack.push_entry(&entry);
         }
     }
 
     fn write_local(&mut self, local: u32, operand: Operand) {
         self.detach_local(local);
-        let ty = self.local_types[local as usize];
-        match self.homes[local as usize] {
+        let Entry { ty, operand: home, .. } = self.locals[local as usize];
+        match home {
             Operand::Gpr(home) => self.load_gpr(size_of(ty), home, operand),
             Operand::Xmm(home) => self.load_xmm(ty, home, operand),
             home @ Operand::Slot(_) if operand == home => {}

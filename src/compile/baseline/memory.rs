@@ -207,7 +207,7 @@ impl Compiler {
         self.note_access();
         self.asm.movzx_rm(dst, address.mem, from);
         self.release_address(address);
-        self.finish_binary(int_type(to), dst, index, Operand::Const(0));
+        self.finish_unary(int_type(to), dst, index);
     }
 
     /// An integer, extended with its sign.
@@ -218,7 +218,7 @@ impl Compiler {
         self.note_access();
         self.asm.movsx_rm(to, dst, address.mem, from);
         self.release_address(address);
-        self.finish_binary(int_type(to), dst, index, Operand::Const(0));
+        self.finish_unary(int_type(to), dst, index);
     }
 
     pub(super) fn load_float(&mut self, size: FloatSize, access: Access) {

@@ -50,6 +50,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::array;
 use std::sync::Arc;
 
 use wasmparser::BinaryReader;
@@ -64,7 +65,7 @@ use self::memory::Fused;
 use self::moves::Moves;
 use self::operators::Emit;
 use self::registers::Registers;
-use self::value::{Operand, ValueStack};
+use self::value::{Entry, Operand, ValueStack};
 use super::abi::{Layout, Signature};
 use super::{
     CallSite, CompileOptions, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, OperatorStart,
@@ -81,8 +82,11 @@ pub(crate) struct Compiler {
     // The function's surroundings.
     layout: Layout,
     signature: Signature,
-    /// The signature of the function that is being called.
-    callee: Signature,
+    /// The signatures of the types that were called lately, each at the place that its type's address
+    /// gives: most functions call a few types again and again.
+    callees: Box<[(Option<FuncType>, Signature); CALLEES]>,
+    /// Which of them is being called.
+    callee: usize,
     /// Where the first operator stands in the binary module.
     body_start: u32,
 
@@ -109,9 +113,8 @@ pub(crate) struct Compiler {
     // The abstract state.
     stack: ValueStack,
     registers: Registers,
-    local_types: Vec<ValType>,
-    /// Where each local lives: a register or a slot.
-    homes: Vec<Operand>,
+    /// What stands for each local on the stack: it is where the local lives, a register or a slot.
+    locals: Vec<Entry>,
     /// Where the base of memory 0 is all the time, if the function accesses it often enough.
     memory_base: Option<Gpr>,
     /// Where the fuel that is left is all the time, besides the context, if the function loops.
@@ -145,6 +148,9 @@ pub(crate) struct Compiler {
     tables_made: u32,
 }
 
+/// How many signatures of called functions are remembered.
+const CALLEES: usize = 64;
+
 /// What this tier does not do.
 #[derive(Clone, Copy, Debug)]
 enum Refusal {
@@ -160,7 +166,8 @@ impl Compiler {
             options,
             layout: Layout::default(),
             signature: Signature::default(),
-            callee: Signature::default(),
+            callees: Box::new(array::from_fn(|_| Default::default())),
+            callee: 0,
             body_start: 0,
             operator: 0,
             lookahead: 0,
@@ -174,8 +181,7 @@ impl Compiler {
             fused: Fused::NONE,
             stack: ValueStack::default(),
             registers: Registers::new(GprSet::of(&[registers::MERGE_GPR]), XmmSet::EMPTY),
-            local_types: Vec::new(),
-            homes: Vec::new(),
+            locals: Vec::new(),
             memory_base: None,
             fuel_home: None,
             frame: Frame::default(),
@@ -227,6 +233,7 @@ impl Compiler {
 
     /// Forgets the last function, starts this one.
     fn begin(&mut self, ty: &FuncType, facts: &Facts, has_vectors: bool) {
+        self.look_away();
         self.reachable = true;
         self.skipped_blocks = 0;
         self.pending_jump = None;
@@ -247,8 +254,6 @@ impl Compiler {
         self.tables_made = 0;
 
         self.signature.assign(ty);
-        self.local_types.clear();
-        self.local_types.extend_from_slice(&facts.locals);
         self.assign_homes(facts, has_vectors);
         self.bring_locals_home(facts);
         self.open_function(ty.results());
@@ -261,53 +266,48 @@ impl Compiler {
         reader: BinaryReader<'_>,
         charges: &[Charge],
     ) -> Result<(), Box<Refusal>> {
-        let mut code = Code::new(reader);
+        let mut at = 0;
         for charge in charges {
-            code = self.walk_to((charge.at - self.body_start) as usize, code, module)?;
+            at = self.walk_to((charge.at - self.body_start) as usize, at, &reader, module)?;
             if self.reachable {
                 self.operator = charge.at;
                 self.charge(charge.units);
             }
         }
-        self.walk_to(code.len(), code, module)?;
+        self.walk_to(reader.bytes_remaining(), at, &reader, module)?;
         Ok(())
     }
 
-    /// Emits the operators that start before `end`.
-    // The code comes and goes by value, so that how far it has been read stays in a register.
-    fn walk_to<'a>(
+    /// Emits the operators that start before `end`, from the one at `at` on. Returns where it stopped.
+    // The code is lent to nobody who is not inlined, so that how far it has been read stays in a register:
+    // each operator waits for that.
+    fn walk_to(
         &mut self,
         end: usize,
-        mut code: Code<'a>,
+        at: usize,
+        reader: &BinaryReader<'_>,
         module: &ModuleInfo,
-    ) -> Result<Code<'a>, Box<Refusal>> {
+    ) -> Result<usize, Box<Refusal>> {
+        let mut code = Code::new(reader, at);
         while code.position() < end {
             self.operator = self.body_start + code.position() as u32;
-            // One operator in three, and it emits nothing.
-            if self.reachable
-                && let Some(local) = code.local_get()
-            {
-                self.local_get(local);
-                self.check();
-                continue;
-            }
             let offset = self.asm.offset();
             if offset > self.options.max_code && self.is_too_large() {
                 break;
             }
-            self.look_away();
             if !(self.reachable && self.operator(&mut code, module)) {
-                self.look_behind_rare(&code, module);
+                self.look_behind_rare(code, module);
                 let mut emit = Emit { c: self, module };
                 // The body is valid, so reading it again cannot fail.
-                code.read(|reader| reader.visit_operator(&mut emit)).unwrap_or(Ok(()))?;
+                code.read(reader, |reader| reader.visit_operator(&mut emit)).unwrap_or(Ok(()))?;
+                self.look_away();
             }
             if self.options.record_operators && self.asm.offset() != offset {
                 self.operators.push(OperatorStart { offset, wasm_offset: self.operator });
             }
             self.check();
         }
-        Ok(code)
+        Ok(code.position())
     }
 
     /// Emits what stands around the body, and hands everything over.
@@ -368,13 +368,14 @@ impl Compiler {
         if !cfg!(debug_assertions) || !self.reachable {
             return;
         }
+        assert_eq!((self.lookahead, self.wanted_gpr, self.hinted_home), (0, None, frame::NOWHERE));
         let (mut gprs, mut xmms) = (self.registers.free_gprs, self.registers.free_xmms);
         let window = self.stack.settled()..self.stack.len();
         assert!(window.len() <= value::WINDOW);
         for height in window {
             let entry = self.stack.get(height);
             if let Some(local) = entry.local() {
-                assert_eq!(entry.operand, self.homes[local as usize]);
+                assert_eq!(entry.operand, self.locals[local as usize].operand);
                 continue;
             }
             match entry.operand {

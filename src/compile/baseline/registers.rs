@@ -49,6 +49,22 @@ impl Registers {
         }
     }
 
+    /// The register is free again, if it is one for temporaries.
+    // Without a branch: whether it is, or somebody's home, is hard to foresee.
+    #[inline]
+    pub fn release_gpr(&mut self, register: Gpr) {
+        let released = self.gprs.intersect(GprSet::EMPTY.with(register));
+        self.free_gprs = self.free_gprs.union(released);
+        self.zero_extended = self.zero_extended.minus(released);
+    }
+
+    /// As [`Registers::release_gpr`].
+    #[inline]
+    pub fn release_xmm(&mut self, register: Xmm) {
+        let released = self.xmms.intersect(XmmSet::EMPTY.with(register));
+        self.free_xmms = self.free_xmms.union(released);
+    }
+
     /// No operand is in a register any more.
     pub fn free_all(&mut self) {
         self.free_gprs = self.gprs;
@@ -105,8 +121,7 @@ impl Compiler {
     /// Pushes what stands for this local.
     #[inline(always)]
     pub(super) fn push_local(&mut self, local: u32) {
-        let (ty, home) = (self.local_types[local as usize], self.homes[local as usize]);
-        self.stack.push_local(ty, local, home);
+        self.stack.push_entry(&self.locals[local as usize]);
         self.keep_window();
     }
 
@@ -160,13 +175,8 @@ impl Compiler {
     #[inline]
     pub(super) fn release(&mut self, operand: Operand) {
         match operand {
-            Operand::Gpr(register) if self.registers.gprs.contains(register) => {
-                self.registers.free_gprs.insert(register);
-                self.registers.zero_extended.remove(register);
-            }
-            Operand::Xmm(register) if self.registers.xmms.contains(register) => {
-                self.registers.free_xmms.insert(register);
-            }
+            Operand::Gpr(register) => self.registers.release_gpr(register),
+            Operand::Xmm(register) => self.registers.release_xmm(register),
             Operand::Memory => {
                 if let Some(index) = self.fused.index.take() {
                     self.release(Operand::Gpr(index));

@@ -55,7 +55,7 @@ impl Compiler {
         } else {
             let dst = self.gpr_for_result(kept, Operand::Const(0));
             self.load_unchanged(size_of(ty), dst, kept);
-            self.finish_binary(ty, dst, kept, Operand::Const(0));
+            self.finish_unary(ty, dst, kept);
         }
     }
 

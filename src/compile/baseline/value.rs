@@ -59,6 +59,12 @@ pub(super) struct Entry {
 const NO_LOCAL: u32 = u32::MAX;
 
 impl Entry {
+    /// What stands for this local, whose home this is.
+    #[inline]
+    pub fn of_local(ty: ValType, local: u32, home: Operand) -> Entry {
+        Entry { ty, local, operand: home }
+    }
+
     /// Whether this is in a register of its own.
     #[inline]
     pub fn is_temporary(&self) -> bool {
@@ -105,16 +111,15 @@ impl ValueStack {
         self.entries.push(Entry { ty, local: NO_LOCAL, operand });
     }
 
-    /// Pushes what stands for this local, whose home this is.
-    #[inline]
-    pub fn push_local(&mut self, ty: ValType, local: u32, home: Operand) {
-        self.entries.push(Entry { ty, local, operand: home });
-    }
-
-    /// Pushes what has been popped.
-    #[inline]
-    pub fn push_again(&mut self, entry: Entry) {
-        self.entries.push(entry);
+    /// Pushes what stands for a local, or what has been popped.
+    // Where there is room nothing is called before it is copied, so that it is copied once.
+    #[inline(always)]
+    pub fn push_entry(&mut self, entry: &Entry) {
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve(1);
+            return self.entries.push(*entry);
+        }
+        self.entries.push(*entry);
     }
 
     /// Takes the top off. Validation has seen that there is one.
