@@ -253,7 +253,7 @@ mod tests {
             for operands in &operands {
                 for immediate in immediates {
                     // What it leaves is dropped, if it leaves something.
-                    let drop = if opcode < 0x20 || opcode > 0x24 { &[0x1A][..] } else { &[] };
+                    let drop = if !(0x20..=0x24).contains(&opcode) { &[0x1A][..] } else { &[] };
                     let body = [operands, &[opcode][..], immediate, drop, &[0x0B]].concat();
                     valid += usize::from(check(&body));
                 }
