@@ -112,10 +112,11 @@ fn status(done: Option<()>) -> u64 {
 // Each of these is called by compiled code only, with the context that it runs on and with operands
 // of an operator that validation has accepted: indices name things that exist.
 
-/// What a growth returns: the size before, or −1, and whether the guest must end.
+/// What one returns that cannot fail by itself: for a growth the size before, or −1, and whether the
+/// guest must end.
 #[repr(C)]
-struct Grown {
-    before: u64,
+struct Ended {
+    value: u64,
     failed: u64,
 }
 
@@ -124,24 +125,24 @@ struct Grown {
 /// # Safety
 ///
 /// As for [`instance`].
-unsafe fn grown(vmctx: *mut VmContext, grown: Result<u32, Refusal>) -> Grown {
+unsafe fn grown(vmctx: *mut VmContext, grown: Result<u32, Refusal>) -> Ended {
     let before = match grown {
         Ok(before) => before.into(),
         Err(Refusal::Panic(payload)) => {
             // SAFETY: the caller vouches for it.
             let thread = unsafe { thread_of(vmctx) };
             thread.failure.set(Some(Failure::Panic(payload)));
-            return Grown { before: u64::MAX, failed: 1 };
+            return Ended { value: u64::MAX, failed: 1 };
         }
         Err(_) => u64::MAX,
     };
     // SAFETY: as above.
-    Grown { before, failed: unsafe { is_interrupted(vmctx) }.into() }
+    Ended { value: before, failed: unsafe { is_interrupted(vmctx) }.into() }
 }
 
-/// Makes a builtin of a function that returns a [`Grown`]: raises a trap if it failed, from a frame
+/// Makes a builtin of a function that returns an [`Ended`]: raises a trap if it failed, from a frame
 /// of its own, whose caller is the guest. The arguments stay where they are.
-macro_rules! growing {
+macro_rules! ending {
     ($name:ident => $function:ident) => {
         #[unsafe(naked)]
         unsafe extern "sysv64" fn $name() {
@@ -162,10 +163,12 @@ macro_rules! growing {
     };
 }
 
-growing!(memory_grow => grow_memory);
-growing!(table_grow => grow_table);
+ending!(memory_grow => grow_memory);
+ending!(table_grow => grow_table);
+ending!(data_drop => drop_data);
+ending!(elem_drop => drop_elements);
 
-unsafe extern "sysv64" fn grow_memory(vmctx: *mut VmContext, memory: u64, pages: u64) -> Grown {
+unsafe extern "sysv64" fn grow_memory(vmctx: *mut VmContext, memory: u64, pages: u64) -> Ended {
     // SAFETY: see above.
     unsafe { grown(vmctx, instance(vmctx).memory(memory as u32).grow(pages as u32)) }
 }
@@ -248,10 +251,12 @@ unsafe extern "sysv64" fn memory_init(
     status(fits.and_then(|()| unsafe { in_pieces(vmctx, len, PIECE, false, copy) }))
 }
 
-unsafe extern "sysv64" fn data_drop(vmctx: *mut VmContext, segment: u64) -> u64 {
+unsafe extern "sysv64" fn drop_data(vmctx: *mut VmContext, segment: u64) -> Ended {
     // SAFETY: see above.
-    unsafe { instance(vmctx) }.drop_data(segment as usize);
-    0
+    unsafe {
+        instance(vmctx).drop_data(segment as usize);
+        Ended { value: 0, failed: is_interrupted(vmctx).into() }
+    }
 }
 
 unsafe extern "sysv64" fn grow_table(
@@ -259,7 +264,7 @@ unsafe extern "sysv64" fn grow_table(
     table: u64,
     reference: u64,
     count: u64,
-) -> Grown {
+) -> Ended {
     // SAFETY: see above; the reference is of the table's type, and its instance is linked with this
     // one, or it could not have come here.
     unsafe { grown(vmctx, instance(vmctx).table(table as u32).grow(count as u32, reference)) }
@@ -340,10 +345,12 @@ unsafe extern "sysv64" fn table_init(
     )
 }
 
-unsafe extern "sysv64" fn elem_drop(vmctx: *mut VmContext, segment: u64) -> u64 {
+unsafe extern "sysv64" fn drop_elements(vmctx: *mut VmContext, segment: u64) -> Ended {
     // SAFETY: see above.
-    unsafe { instance(vmctx) }.drop_elements(segment as usize);
-    0
+    unsafe {
+        instance(vmctx).drop_elements(segment as usize);
+        Ended { value: 0, failed: is_interrupted(vmctx).into() }
+    }
 }
 
 /// Whether the guest of this context is to end.
