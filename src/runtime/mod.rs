@@ -22,6 +22,8 @@ mod interrupt;
 #[cfg(feature = "cranelift")]
 mod jit;
 mod memory;
+#[cfg(miri)]
+mod miri;
 mod module;
 mod places;
 mod polls;
@@ -31,6 +33,8 @@ mod registers;
 mod signals;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod trampolines;
 mod trap;
