@@ -172,6 +172,19 @@ fn modules_of_the_suite_do_no_harm(tier: Tier) {
     assert!(tally.outcomes.loaded > 100 && tally.outcomes.refused > 300, "{tally:?}");
 }
 
+/// Where `fuzz/` begins: see its README.
+#[test]
+#[ignore = "writes to fuzz/corpus"]
+fn seeds_for_the_fuzz_targets() {
+    for target in ["load", "instantiate"] {
+        let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        fs::create_dir_all(&folder).expect("a folder for seeds");
+        for (number, module) in corpus().texts().iter().chain(corpus().suite()).enumerate() {
+            fs::write(format!("{folder}/seed-{number}"), module).expect("a file for the seed");
+        }
+    }
+}
+
 #[cfg(feature = "wast")]
 on_each_tier!(damaged_modules_do_no_harm, modules_of_the_suite_do_no_harm);
 #[cfg(not(feature = "wast"))]

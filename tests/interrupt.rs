@@ -58,6 +58,9 @@ const GUEST: &str = r#"(module
     (func (export "call_as_two") (result i64)
         (call_indirect $t (type $pair) (i32.const 7) (i32.const 0)))
     (func (export "grow") (loop (drop (memory.grow (i32.const 0))) (br 0)))
+    (func (export "drops") (loop (data.drop $bytes) (elem.drop $null) (br 0)))
+    (data $bytes "bytes")
+    (elem $null funcref (ref.null func))
     (func (export "add4") (param i64) (result i64) (i64.add (local.get 0) (i64.const 4)))
     (func (export "sum") (param i32) (result i64) (local i64)
         (loop
@@ -65,8 +68,18 @@ const GUEST: &str = r#"(module
             (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
         (local.get 1)))"#;
 
-const ENDLESS: &[&str] =
-    &["loop", "count", "nested", "memory_loop", "leaves", "roots", "recursion", "table", "grow"];
+const ENDLESS: &[&str] = &[
+    "loop",
+    "count",
+    "nested",
+    "memory_loop",
+    "leaves",
+    "roots",
+    "recursion",
+    "table",
+    "grow",
+    "drops",
+];
 
 /// The instance computes as ever.
 fn is_usable(instance: &Instance) {
@@ -86,7 +99,7 @@ fn endless_guests_end(tier: Tier) {
                     let _interrupter = interrupt_until_dropped(instance.interrupt_handle());
                     let trap = common::trap(&function, &[]);
                     assert_eq!(trap.code(), TrapCode::Interrupted, "{name}");
-                    assert!(trap.backtrace().iter().all(|frame| frame.function() < 17), "{trap:?}");
+                    assert!(trap.backtrace().iter().all(|frame| frame.function() < 18), "{trap:?}");
                 }
                 is_usable(&instance);
             }

@@ -47,6 +47,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(" ")
 }
 
+/// How often to do something that is done `times` times: less often in Miri, which is thousands of times
+/// slower and looks for something else.
+const fn times(times: usize) -> usize {
+    if cfg!(miri) { times.div_ceil(20) } else { times }
+}
+
+/// All of these, or in Miri some.
+fn some_of<T>(all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    all.into_iter().step_by(if cfg!(miri) { 7 } else { 1 })
+}
+
 /// A reproducible stream of numbers, by xorshift.
 struct Random(u64);
 

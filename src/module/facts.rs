@@ -148,7 +148,7 @@ impl<'a> ValidBody<'a> {
     }
 
     /// The operators from the first to the function's `end`. Offsets are those of the module.
-    #[cfg(any(feature = "cranelift", feature = "listing"))]
+    #[cfg(any(feature = "cranelift", feature = "listing", test))]
     pub fn operators(&self) -> OperatorsReader<'a> {
         OperatorsReader::new(self.operators.clone())
     }

@@ -118,10 +118,11 @@ fn status(done: Option<()>) -> u64 {
 // Each of these is called by compiled code only, with the context that it runs on and with operands
 // of an operator that validation has accepted: indices name things that exist.
 
-/// What a growth returns: the size before, or −1, and whether the guest must end.
+/// What one returns that cannot fail by itself: for a growth the size before, or −1, and whether the
+/// guest must end.
 #[repr(C)]
-struct Grown {
-    before: u64,
+struct Ended {
+    value: u64,
     failed: u64,
 }
 
@@ -130,26 +131,26 @@ struct Grown {
 /// # Safety
 ///
 /// As for [`instance`].
-unsafe fn grown(vmctx: *mut VmContext, grown: Result<u32, Refusal>) -> Grown {
+unsafe fn grown(vmctx: *mut VmContext, grown: Result<u32, Refusal>) -> Ended {
     let before = match grown {
         Ok(before) => before.into(),
         Err(Refusal::Panic(payload)) => {
             // SAFETY: the caller vouches for it.
             let thread = unsafe { thread_of(vmctx) };
             thread.failure.set(Some(Failure::Panic(payload)));
-            return Grown { before: u64::MAX, failed: 1 };
+            return Ended { value: u64::MAX, failed: 1 };
         }
         // Seen by `is_interrupted`, which asks only once.
-        Err(Refusal::Interrupted) => return Grown { before: u64::MAX, failed: 1 },
+        Err(Refusal::Interrupted) => return Ended { value: u64::MAX, failed: 1 },
         Err(_) => u64::MAX,
     };
     // SAFETY: as above.
-    Grown { before, failed: unsafe { is_interrupted(vmctx) }.into() }
+    Ended { value: before, failed: unsafe { is_interrupted(vmctx) }.into() }
 }
 
-/// Makes a builtin of a function that returns a [`Grown`]: raises a trap if it failed, from a frame
+/// Makes a builtin of a function that returns an [`Ended`]: raises a trap if it failed, from a frame
 /// of its own, whose caller is the guest. The arguments stay where they are.
-macro_rules! growing {
+macro_rules! ending {
     ($name:ident => $function:ident) => {
         #[unsafe(naked)]
         unsafe extern "sysv64" fn $name() {
@@ -170,10 +171,12 @@ macro_rules! growing {
     };
 }
 
-growing!(memory_grow => grow_memory);
-growing!(table_grow => grow_table);
+ending!(memory_grow => grow_memory);
+ending!(table_grow => grow_table);
+ending!(data_drop => drop_data);
+ending!(elem_drop => drop_elements);
 
-unsafe extern "sysv64" fn grow_memory(vmctx: *mut VmContext, memory: u64, pages: u64) -> Grown {
+unsafe extern "sysv64" fn grow_memory(vmctx: *mut VmContext, memory: u64, pages: u64) -> Ended {
     // SAFETY: see above.
     unsafe { grown(vmctx, instance(vmctx).memory(memory as u32).grow(pages as u32)) }
 }
@@ -289,10 +292,12 @@ unsafe extern "sysv64" fn memory_init(
     status(fits.and_then(|()| unsafe { in_pieces(vmctx, len, PIECE, false, copy) }))
 }
 
-unsafe extern "sysv64" fn data_drop(vmctx: *mut VmContext, segment: u64) -> u64 {
+unsafe extern "sysv64" fn drop_data(vmctx: *mut VmContext, segment: u64) -> Ended {
     // SAFETY: see above.
-    unsafe { instance(vmctx) }.drop_data(segment as usize);
-    0
+    unsafe {
+        instance(vmctx).drop_data(segment as usize);
+        Ended { value: 0, failed: is_interrupted(vmctx).into() }
+    }
 }
 
 unsafe extern "sysv64" fn grow_table(
@@ -300,7 +305,7 @@ unsafe extern "sysv64" fn grow_table(
     table: u64,
     reference: u64,
     count: u64,
-) -> Grown {
+) -> Ended {
     // SAFETY: see above; the reference is of the table's type, and its instance is linked with this
     // one, or it could not have come here.
     unsafe {
@@ -382,10 +387,12 @@ unsafe extern "sysv64" fn table_init(
     status(fits.and_then(|()| unsafe { in_pieces(vmctx, len.into(), ELEMENTS, false, copy) }))
 }
 
-unsafe extern "sysv64" fn elem_drop(vmctx: *mut VmContext, segment: u64) -> u64 {
+unsafe extern "sysv64" fn drop_elements(vmctx: *mut VmContext, segment: u64) -> Ended {
     // SAFETY: see above.
-    unsafe { instance(vmctx) }.drop_elements(segment as usize);
-    0
+    unsafe {
+        instance(vmctx).drop_elements(segment as usize);
+        Ended { value: 0, failed: is_interrupted(vmctx).into() }
+    }
 }
 
 /// Whether the guest of this context is to end.

@@ -22,6 +22,8 @@ mod interrupt;
 #[cfg(feature = "cranelift")]
 mod jit;
 mod memory;
+#[cfg(miri)]
+mod miri;
 mod module;
 mod places;
 mod polls;
@@ -33,6 +35,8 @@ mod state;
 #[cfg(test)]
 mod steps;
 mod table;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod trampolines;
 mod trap;

@@ -101,6 +101,7 @@ mod tests {
 
     /// A flag that is set again and again, and never meant for this guest, changes nothing but time.
     #[test]
+    #[cfg_attr(miri, ignore = "Miri runs no machine code")]
     fn polls_disturb_nothing() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/kernels");
         let mut programs = 0;

@@ -11,6 +11,9 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+#[cfg(miri)]
+use super::miri as libc;
+
 /// What one memory reserves: an index, an offset, and a guard for the widest access.
 const RESERVATION: usize = (4 << 30) + (4 << 30) + (64 << 10);
 /// How many idle reservations are kept.

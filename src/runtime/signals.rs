@@ -20,6 +20,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::code_map::CodeMap;
+#[cfg(miri)]
+use super::miri as libc;
 use super::regions;
 use super::thread::Thread;
 use super::{trampolines, trap};

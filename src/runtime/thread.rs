@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::interrupt::Deadline;
+#[cfg(miri)]
+use super::miri as libc;
 use super::signals;
 use super::watcher::{Registration, Target};
 use crate::compile::abi::{ThreadState, VmContext};
@@ -221,9 +223,10 @@ impl Thread {
         self.target.get().expect("a thread's state has it from the beginning")
     }
 
-    /// What compiled code reaches through its context.
+    /// What compiled code reaches through its context. It is the whole thread's pointer, for the way back
+    /// from there: see [`thread_of`](super::trap::thread_of).
     pub fn state(&self) -> *mut ThreadState {
-        self.state.get()
+        ptr::from_ref(self).cast_mut().cast()
     }
 
     /// The trap on its way out. Whoever dereferences this makes sure that no guest of the thread runs

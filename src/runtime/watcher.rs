@@ -16,6 +16,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use super::interrupt::Request;
+#[cfg(miri)]
+use super::miri as libc;
 use super::signals;
 use super::thread::Thread;
 use crate::compile::abi::ThreadState;

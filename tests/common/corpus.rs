@@ -61,6 +61,11 @@ impl Corpus {
         [self.texts.len(), self.suite.len(), self.real.iter().map(Vec::len).sum()]
     }
 
+    /// Fixtures, kernels and golden modules.
+    pub fn texts(&self) -> &[Vec<u8>] {
+        &self.texts
+    }
+
     /// The modules of the specification's suite.
     pub fn suite(&self) -> &[Vec<u8>] {
         &self.suite

@@ -313,7 +313,7 @@ fn check_immediate(instruction: &Instruction, size: usize, bits: u32, pick: &Pic
 
 /// Runs `form` with all its registers, or all pairs or triples of them, and a
 /// spread of addresses and immediates.
-fn sweep(form: &Form) {
+fn sweep(form: &Form, random: &mut Random) {
     let has = |test: fn(&Operand) -> bool| form.operands.iter().any(test);
     let slots = form
         .operands
@@ -325,12 +325,16 @@ fn sweep(form: &Form) {
         .max()
         .unwrap_or(0);
     let shapes = Address::shapes();
-    let mut random = Random::new();
-    for combination in 0..1_usize << (4 * slots) {
+    let combinations = 1_usize << (4 * slots);
+    for at in 0..times(combinations) {
+        let combination = if cfg!(miri) { random.below(combinations) } else { at };
         let registers = [0, 1, 2].map(|slot| (combination >> (4 * slot) & 15) as u8);
-        let addresses = if has(|operand| matches!(operand, M(_))) { 40 } else { 1 };
-        let immediates: &[i32] =
-            if has(|operand| matches!(operand, I(_))) { &NUMBERS } else { &[0] };
+        let addresses = if has(|operand| matches!(operand, M(_))) { times(40) } else { 1 };
+        let immediates: &[i32] = match has(|operand| matches!(operand, I(_))) {
+            true if cfg!(miri) => &[-1, i32::MAX],
+            true => &NUMBERS,
+            false => &[0],
+        };
         for _ in 0..addresses {
             let address = Address { disp: random.pick(&NUMBERS), ..random.pick(&shapes) };
             for &imm in immediates {
@@ -341,8 +345,9 @@ fn sweep(form: &Form) {
 }
 
 pub(super) fn sweep_all(forms: &[Form]) {
+    let mut random = Random::new();
     for form in forms {
-        sweep(form);
+        sweep(form, &mut random);
     }
 }
 
@@ -353,7 +358,7 @@ pub(super) fn sweep_vectors(forms: &[Form]) {
     let shapes = Address::shapes();
     let mut random = Random::new();
     for form in forms {
-        for round in 0..64 {
+        for round in (0..64).take(times(64)) {
             let registers = [round & 15, (round / 16 * 5 + round) & 15, (round / 4) & 15];
             let address = Address { disp: random.pick(&NUMBERS), ..random.pick(&shapes) };
             check(form, &Pick { registers, address, imm: random.pick(&NUMBERS) });

@@ -30,9 +30,9 @@ fn every_address() {
     let load = form(Mnemonic::Mov, [R(0, Size::S64), M(8)], |a, p| {
         a.mov_rm(Size::S64, p.r(0), p.m());
     });
-    for shape in Address::shapes() {
-        for disp in NUMBERS {
-            for register in [0, 4, 5, 7, 8, 12, 13, 15] {
+    for shape in some_of(Address::shapes()) {
+        for disp in some_of(NUMBERS) {
+            for register in some_of([0, 4, 5, 7, 8, 12, 13, 15]) {
                 let address = Address { disp, ..shape };
                 check(&load, &Pick { registers: [register, 0, 0], address, imm: 0 });
             }
@@ -157,7 +157,7 @@ fn move_of_every_immediate_shape() {
         let power = 1_i64 << shift;
         values.extend([power, power.wrapping_sub(1), power.wrapping_neg(), !power]);
     }
-    for &value in &values {
+    for &value in some_of(&values) {
         for register in Gpr::ALL {
             let extended = usize::from(register.index() >= 8);
             for size in SIZES {
@@ -190,8 +190,8 @@ fn move_of_every_immediate_shape() {
 #[test]
 fn exchanges() {
     for size in SIZES {
-        for left in Gpr::ALL {
-            for right in Gpr::ALL {
+        for left in some_of(Gpr::ALL) {
+            for right in some_of(Gpr::ALL) {
                 let bytes = assemble(|a| a.xchg_rr(size, left, right));
                 let instruction = decode(&bytes);
                 let context = format!("{size:?} {left:?} {right:?}: {}", hex(&bytes));
@@ -309,7 +309,7 @@ fn stack_and_control_flow() {
 
 #[test]
 fn padding_is_one_nop_per_nine_bytes() {
-    for count in 0..100_usize {
+    for count in some_of(0..100_usize) {
         let bytes = assemble(|a| a.nop(count));
         assert_eq!(bytes.len(), count);
         let mut instructions = 0;

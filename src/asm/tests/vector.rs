@@ -6,13 +6,16 @@ use super::round_trip::Operand::*;
 use super::round_trip::*;
 use super::*;
 use iced_x86::Mnemonic;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-/// The mnemonic that is spelled like this, in either case.
+/// The mnemonic that is spelled like this, in capitals.
 fn mnemonic(name: &str, avx: bool) -> Mnemonic {
+    static ALL: LazyLock<HashMap<String, Mnemonic>> = LazyLock::new(|| {
+        Mnemonic::values().map(|known| (format!("{known:?}").to_uppercase(), known)).collect()
+    });
     let name = if avx && !name.starts_with('V') { format!("V{name}") } else { name.to_string() };
-    Mnemonic::values()
-        .find(|known| format!("{known:?}").eq_ignore_ascii_case(&name))
-        .unwrap_or_else(|| panic!("no instruction is called {name}"))
+    *ALL.get(&name).unwrap_or_else(|| panic!("no instruction is called {name}"))
 }
 
 /// A form of an instruction; with AVX, if it is wanted.
@@ -137,10 +140,10 @@ fn across_register_files() {
 fn shifts_by_constants() {
     for avx in FORMS {
         for &(name, shift) in VECTOR_SHIFTS {
-            for dst in Xmm::ALL {
+            for dst in some_of(Xmm::ALL) {
                 let sources = if avx { Xmm::ALL.to_vec() } else { vec![dst] };
-                for src in sources {
-                    for count in [0, 1, 31, 63, 255] {
+                for src in some_of(sources) {
+                    for count in some_of([0, 1, 31, 63, 255]) {
                         let instruction = decode(&assemble(|a| {
                             a.avx = avx;
                             a.vector_shift(shift, dst, src, count);

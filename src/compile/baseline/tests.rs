@@ -319,7 +319,7 @@ fn avx_is_not_taken_for_avx2() {
 /// SSE faults on vectors in memory that are not aligned.
 #[test]
 fn constants_are_aligned_whatever_stands_before_them() {
-    for calls in 0..20 {
+    for calls in (0..20).step_by(if cfg!(miri) { 7 } else { 1 }) {
         let calls = "(drop (call $f (local.get 0)))".repeat(calls);
         let code = compile(&format!(
             "(module (func $f (param v128) (result v128) {calls}
@@ -351,20 +351,23 @@ fn compiles_quickly(wat: &str) -> CompiledCode {
 
 #[test]
 fn many_locals_and_targets_and_operands() {
-    let locals = "i64 ".repeat(50_000);
-    let sets = (0..50_000).map(|i| format!("(local.set {i} (i64.const {i}))")).collect::<String>();
+    // What takes Miri long needs to be no longer than it takes to be encoded differently.
+    let many = |count: usize| if cfg!(miri) { count / 100 } else { count };
+    let locals = "i64 ".repeat(many(50_000));
+    let sets =
+        (0..many(50_000)).map(|i| format!("(local.set {i} (i64.const {i}))")).collect::<String>();
     let code = compiles_quickly(&format!("(module (func (local {locals}) {sets}))"));
     assert!(!code.functions[0].frameless);
 
-    let targets = "0 1 ".repeat(50_000);
+    let targets = "0 1 ".repeat(many(50_000));
     compiles_quickly(&format!(
         "(module (func (param i32) (result i32)
            (block (result i32) (block (result i32)
              (br_table {targets} 0 (i32.const 1) (local.get 0))))))"
     ));
 
-    let pushes = "local.get 0 ".repeat(20_000);
-    let pops = "i32.add ".repeat(19_999);
+    let pushes = "local.get 0 ".repeat(many(20_000));
+    let pops = "i32.add ".repeat(many(20_000) - 1);
     compiles_quickly(&format!(
         "(module (func (param i32) (result i32) {pushes} i32.const 1 local.set 0 {pops}))"
     ));
@@ -377,6 +380,7 @@ fn many_locals_and_targets_and_operands() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes a function of megabytes")]
 fn frames_have_a_limit() {
     let pushes = "(i32.add (local.get 0) (i32.const 1))".repeat(200_000);
     let drops = "drop ".repeat(200_000);
