@@ -33,7 +33,11 @@ macro_rules! golden {
                     let _ = a.$method($($operand),*);
                 });
                 let call = stringify!($method($($operand),*));
-                assert_eq!((hex(&code).as_str(), disassemble(&code).as_str()), ($bytes, $text), "{call}");
+                assert_eq!(hex(&code), $bytes, "{call}");
+                // How it reads is the disassembler's work, which would keep Miri busy for hours.
+                if !cfg!(miri) {
+                    assert_eq!(disassemble(&code), $text, "{call}");
+                }
             )*
         }
     };
