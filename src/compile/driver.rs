@@ -1,5 +1,6 @@
 //! The choice of a tier: what each needs, and one compiler out of two.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 #[cfg(feature = "cranelift")]
@@ -138,6 +139,9 @@ pub(crate) struct Unit<'m> {
     /// What Cranelift puts in the place of calls.
     #[cfg_attr(not(feature = "cranelift"), expect(dead_code))]
     pub small: SmallFunctions<'m>,
+    /// The functions that indirect calls are likely to reach.
+    #[cfg_attr(not(feature = "cranelift"), expect(dead_code))]
+    pub in_segments: HashSet<u32>,
 }
 
 /// Everything that turning one body into code needs, kept from body to body.

@@ -83,7 +83,12 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
     loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
     let layout = Layout::of(&loaded.info);
     // Each operator is shown where it stands.
-    let unit = Unit { info: &loaded.info, layout: &layout, small: SmallFunctions::new() };
+    let unit = Unit {
+        info: &loaded.info,
+        layout: &layout,
+        small: SmallFunctions::new(),
+        in_segments: Default::default(),
+    };
     let mut functions = Vec::new();
     for body in loaded.bodies {
         let body = body.validate(&mut worker.validation)?;

@@ -15,6 +15,8 @@ mod short;
 mod small;
 mod types;
 
+#[cfg(feature = "cranelift")]
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -167,6 +169,17 @@ impl ModuleInfo {
     /// Where the function stands among those that may be referred to.
     pub fn escaping_index(&self, function: u32) -> Option<usize> {
         self.escaping.binary_search(&function).ok()
+    }
+
+    /// The functions that element segments name, which tables are filled from.
+    #[cfg(feature = "cranelift")]
+    pub fn functions_in_segments(&self) -> HashSet<u32> {
+        let items = self.elements.iter().flat_map(|segment| &segment.items);
+        let functions = items.filter_map(|item| match item {
+            ConstExpr::RefFunc(function) => Some(*function),
+            _ => None,
+        });
+        functions.collect()
     }
 
     /// The function's name from the name section, or else its first export name.

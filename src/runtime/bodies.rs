@@ -25,7 +25,7 @@ use crate::compile::{
 use crate::error::{LoadError, NotPlain};
 #[cfg(feature = "cranelift")]
 use crate::module::small_functions;
-use crate::module::{Body, Facts, ModuleInfo, SmallFunctions, ValidBody, check_code, check_limit};
+use crate::module::{Body, Facts, ModuleInfo, ValidBody, check_code, check_limit};
 
 /// The bytes of the bodies in a batch: at most milliseconds of each tier's work, and so many batches
 /// that the last ones do not leave a thread waiting for long.
@@ -124,12 +124,15 @@ pub(super) fn compile(
 ) -> Result<Compiled, LoadError> {
     let bytes: usize = bodies.iter().map(Body::len).sum();
     let batch = batch_bytes(engine.tier(), bytes);
-    let small = match engine.tier() {
+    let (small, in_segments) = match engine.tier() {
         #[cfg(feature = "cranelift")]
-        Tier::Cranelift => small_functions(&bodies, foreign.map(|foreign| foreign.function)),
-        _ => SmallFunctions::new(),
+        Tier::Cranelift => {
+            let foreign = foreign.map(|foreign| foreign.function);
+            (small_functions(&bodies, foreign), info.functions_in_segments())
+        }
+        _ => Default::default(),
     };
-    let unit = Unit { info, layout, small };
+    let unit = Unit { info, layout, small, in_segments };
     let job = Job { engine, unit, foreign, bytes, code_bytes: AtomicU64::new(0) };
     let mut all = Compiled::default();
     if engine.tier() == Tier::Cranelift {

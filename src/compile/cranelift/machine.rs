@@ -12,10 +12,10 @@ use cranelift_codegen::{Context, Final, FinalizedRelocTarget, MachSrcLoc};
 use crate::compile::abi::Signature;
 use crate::compile::{
     CallSite, CompiledCode, CompiledFunction, CpuFeatures, FUNCTION_ALIGNMENT, OperatorStart,
-    Relocation, TrapSite,
+    Relocation, TrapSite, Unit,
 };
 use crate::error::TrapCode;
-use crate::module::{ModuleInfo, ValidBody};
+use crate::module::ValidBody;
 
 /// The flags that hold for every function, with the reason where it is not the name.
 const FLAGS: &[(&str, &str)] = &[
@@ -106,28 +106,31 @@ const RETURN: [u8; 1] = [0xc3];
 
 /// The code of a function that does without its frame, between what makes and what drops it. Cranelift
 /// makes one always; where nothing lies in it and nobody looks for it, a call of the function is a
-/// third shorter without.
+/// third shorter without. Not so where the call is indirect and often foreseen wrongly: a return that
+/// comes at once then costs a tenth more.
 fn without_frame<'c>(
     body: &ValidBody<'_>,
-    info: &ModuleInfo,
+    unit: &Unit<'_>,
     context: &'c Context,
 ) -> Option<&'c [u8]> {
     /// `sub rsp, imm8` and `sub rsp, imm32`: something lies in the frame.
     const USES: [[u8; 3]; 2] = [[0x48, 0x83, 0xec], [0x48, 0x81, 0xec]];
     let buffer = &context.compiled_code()?.buffer;
     let code = buffer.data().strip_prefix(&ENTER)?.strip_suffix(&LEAVE)?;
-    let signature = Signature::of(info.function_type(body.function));
+    let signature = Signature::of(unit.info.function_type(body.function));
     let is_used = USES.iter().any(|uses| code.starts_with(uses)) || signature.stack_bytes > 0;
     // With one block, the end is the only way out.
     let is_one_block = context.func.layout.blocks().nth(1).is_none();
+    let is_expected_late = unit.in_segments.contains(&body.function);
     let is_known = !buffer.traps().is_empty() || buffer.call_sites().next().is_some();
-    (!is_used && is_one_block && !is_known && buffer.relocs().is_empty()).then_some(code)
+    (!is_used && is_one_block && !is_known && !is_expected_late && buffer.relocs().is_empty())
+        .then_some(code)
 }
 
 /// Appends the function that the context holds compiled.
 pub(super) fn append(
     body: &ValidBody<'_>,
-    info: &ModuleInfo,
+    unit: &Unit<'_>,
     context: &Context,
     record_operators: bool,
     out: &mut CompiledCode,
@@ -137,7 +140,7 @@ pub(super) fn append(
     if buffer.alignment as usize > FUNCTION_ALIGNMENT {
         return Err(format!("its code needs an alignment of {}", buffer.alignment));
     }
-    let bare = without_frame(body, info, context);
+    let bare = without_frame(body, unit, context);
     let skipped = if bare.is_some() { ENTER.len() as u32 } else { 0 };
     let start = out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT);
     let end = start + bare.map_or(buffer.data().len(), |bare| bare.len() + RETURN.len());
@@ -152,7 +155,9 @@ pub(super) fn append(
             _ => None,
         };
         match (reloc.kind, reloc.addend, target) {
-            (Reloc::X86CallPCRel4, -4, Some(function)) if function >= info.imported_functions => {
+            (Reloc::X86CallPCRel4, -4, Some(function))
+                if function >= unit.info.imported_functions =>
+            {
                 out.relocations.push(Relocation { offset: start + reloc.offset, function });
             }
             _ => {

@@ -107,9 +107,7 @@ impl Compiler {
             // The error's `Debug` form has the verifier's findings, and no address of ours.
             .map_err(|error| format!("{:?}", error.inner));
         let appended = match compiled {
-            Ok(_) => {
-                machine::append(body, unit.info, &self.context, self.options.record_operators, out)
-            }
+            Ok(_) => machine::append(body, unit, &self.context, self.options.record_operators, out),
             Err(message) => Err(message),
         };
         appended.map_err(|message| LoadError::Compile { function: body.function, message })
@@ -124,7 +122,8 @@ impl Compiler {
         body: &ValidBody<'_>,
         facts: &Facts,
     ) -> Result<String, LoadError> {
-        self.translate(&Unit { info, layout, small: SmallFunctions::new() }, body, facts)?;
+        let (small, in_segments) = Default::default();
+        self.translate(&Unit { info, layout, small, in_segments }, body, facts)?;
         Ok(self.context.func.display().to_string())
     }
 

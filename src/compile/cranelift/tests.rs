@@ -42,7 +42,8 @@ fn with_bodies(
 fn compile_for(cpu: CpuFeatures, text: &str) -> Result<CompiledCode, LoadError> {
     let (mut compiler, mut code) = (compiler(cpu), CompiledCode::default());
     with_bodies(text, |info, layout, body, facts| {
-        let unit = Unit { info, layout, small: SmallFunctions::new() };
+        let in_segments = info.functions_in_segments();
+        let unit = Unit { info, layout, small: SmallFunctions::new(), in_segments };
         compiler.compile(&unit, body, facts, &mut code)
     })?;
     Ok(code)
@@ -53,7 +54,8 @@ fn calls_left(text: &str) -> usize {
     let binary = wat::parse_str(text).expect("a module");
     let loaded = module::load(&binary, &Limits::default()).expect("a module");
     let (info, layout) = (&loaded.info, &Layout::of(&loaded.info));
-    let unit = Unit { info, layout, small: module::small_functions(&loaded.bodies, None) };
+    let small = module::small_functions(&loaded.bodies, None);
+    let unit = Unit { info, layout, small, in_segments: info.functions_in_segments() };
     let (mut validation, mut code) = (Validation::default(), CompiledCode::default());
     let mut compiler = compiler(CpuFeatures::FLOOR);
     for body in loaded.bodies {
@@ -124,6 +126,8 @@ fn frames_stay_where_something_needs_them() {
         // Traps, whose backtraces follow the frames.
         "(func (param i32 i32) (result i32) (i32.div_u (local.get 0) (local.get 1)))",
         "(func (unreachable))",
+        // Indirect calls, which are foreseen worse without.
+        "(func) (table 1 funcref) (elem (i32.const 0) 0)",
         // Calls.
         "(func (call 1)) (func (loop (br 0)))",
         // More than one way through.
