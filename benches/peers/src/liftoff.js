@@ -32,10 +32,12 @@ const commands = {
         gc();
         return took;
     },
-    // Makes so many instances, and tells what each returns for n.
+    // Makes so many instances, each of a module of its own, and tells what each returns for n.
     instances(count, n) {
-        const module = new WebAssembly.Module(bytes);
-        runs = Array.from({ length: count }, () => new WebAssembly.Instance(module).exports.run);
+        runs = Array.from({ length: count }, () => {
+            bytes.writeUInt32LE(++turn, length + 3);
+            return new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports.run;
+        });
         return runs.map((run) => run(n)).join(' ');
     },
     // Calls one of the instances so many times; they take turns.

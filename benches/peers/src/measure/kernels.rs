@@ -100,9 +100,10 @@ fn worst(rows: &[Row], what: &str, name: &str, than: &str, limit: f64) -> Option
     Some(Goal::plain(format!("{what}, each at most {limit:.2} × {than}"), text, over == 0))
 }
 
-/// How many instances of a program each engine has. Which physical pages a memory gets decides how
-/// it fits the second-level cache, and makes one instance of a program with random accesses a fifth
-/// slower than the next; so each gets several tries.
+/// How many instances of a program each engine has, each of a module of its own. Which physical pages a
+/// memory gets decides how it fits the second-level cache, and makes one instance of a program with
+/// random accesses a fifth slower than the next; where code lies decides which branches share a
+/// predictor's entry. So each gets several tries.
 const INSTANCES: usize = 6;
 
 /// The instances of an engine take turns, one in each batch.
@@ -129,8 +130,8 @@ fn compare(
     let mut checksums = Vec::new();
     let mut contenders = Vec::new();
     for (name, engine) in &engines.wasmtime {
-        let module = wasmtime::Module::new(engine, &binary).expect("a valid module");
         let instances = (0..INSTANCES).map(|_| {
+            let module = wasmtime::Module::new(engine, &binary).expect("a valid module");
             let (mut store, instance) = engines::wasmtime_instance(&module);
             let run = instance.get_typed_func::<i32, i64>(&mut store, "run").expect("the export");
             checksums.push((*name, run.call(&mut store, n).expect("no trap")));
@@ -139,8 +140,8 @@ fn compare(
         contenders.push(in_turn(name, instances.collect()));
     }
     for (name, engine) in &engines.mini {
-        let module = wasm_mini::Module::with_engine(engine, &binary).expect("a valid module");
         let instances = (0..INSTANCES).map(|_| {
+            let module = wasm_mini::Module::with_engine(engine, &binary).expect("a valid module");
             let instance = Instance::new(&module, &Imports::none()).expect("no imports");
             let run = instance.typed_func::<fn(i32) -> i64>("run").expect("the export");
             checksums.push((*name, run.call(n).expect("no trap")));
@@ -150,8 +151,9 @@ fn compare(
     }
     let engine = engines::singlepass();
     match wasmer::Module::new(&engine, &binary) {
-        Ok(module) => {
+        Ok(_) => {
             let instances = (0..INSTANCES).map(|_| {
+                let module = wasmer::Module::new(&engine, &binary).expect("it did before");
                 let (mut store, instance) = engines::wasmer_instance(&engine, &module);
                 let run = instance.exports.get_typed_function::<i32, i64>(&store, "run");
                 let run = run.expect("the export");
