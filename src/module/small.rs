@@ -5,8 +5,7 @@
 //! tell whether it was called. Refuses everything else, validity included: an invalid function is
 //! simply none of these.
 
-use super::{Body, Validation};
-use super::{SmallFunction, SmallFunctions, ValidBody};
+use super::{Body, SmallFunction, SmallFunctions, ValidBody, Validation};
 
 /// The most bytes that a body may have, its locals included.
 const MAX_LEN: usize = 32;

@@ -4,8 +4,8 @@
 //! through the same mapping**: a [`CodeRegion`] maps the same pages twice, readable and writable
 //! at one address and readable and executable at another, so that publishing needs no system call;
 //! where the system refuses that, and for modules of many megabytes of code, pages are writable until
-//! they are published and executable from then on. Code is [`Draft`] while it is written and [`CodeMemory`] once it may run; the types
-//! allow neither running the one nor writing the other.
+//! they are published and executable from then on. Code is [`Draft`] while it is written and
+//! [`CodeMemory`] once it may run; the types allow neither running the one nor writing the other.
 //!
 //! Processes that fork: both sides of a fork share the doubly mapped pages, so whatever region
 //! exists at that moment is never written again by either; see [`CodeRegion::is_frozen`].

@@ -88,8 +88,8 @@ impl Translator<'_> {
     }
 
     /// Makes the function trap at its start if the frame reaches below the stack's limit; before its
-    /// first call, whatever that is. One that calls nothing needs no check: if its frame is large, the prologue touches every page of it,
-    /// and the stack ends in pages that fault.
+    /// first call, whatever that is. One that calls nothing needs no check: if its frame is large, the
+    /// prologue touches every page of it, and the stack ends in pages that fault.
     pub(super) fn check_stack(&mut self) {
         if std::mem::replace(&mut self.stack_checked, true) {
             return;
