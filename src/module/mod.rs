@@ -9,6 +9,7 @@ mod facts;
 mod fuel;
 mod limits;
 mod load;
+#[cfg(any(feature = "cranelift", feature = "listing"))]
 mod names;
 mod short;
 #[cfg(feature = "cranelift")]
@@ -29,6 +30,7 @@ pub(crate) use limits::{check as check_limit, check_code};
 #[cfg(any(feature = "cranelift", feature = "listing"))]
 pub(crate) use load::invalid;
 pub(crate) use load::{Body, binary, load};
+#[cfg(any(feature = "cranelift", feature = "listing"))]
 pub(crate) use names::operator_name;
 #[cfg(feature = "cranelift")]
 pub(crate) use small::small_functions;

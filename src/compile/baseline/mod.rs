@@ -73,7 +73,7 @@ use super::{
 };
 use crate::asm::{Assembler, Gpr, GprSet, Label, XmmSet};
 use crate::error::LoadError;
-use crate::module::{Charge, Facts, FuncType, ModuleInfo, ValType, ValidBody, operator_name};
+use crate::module::{Charge, Facts, FuncType, ModuleInfo, ValType, ValidBody};
 
 /// Compiles functions, one after the other.
 pub(crate) struct Compiler {
@@ -151,12 +151,9 @@ pub(crate) struct Compiler {
 /// How many signatures of called functions are remembered.
 const CALLEES: usize = 64;
 
-/// What this tier does not do.
+/// This tier does not know the current operator.
 #[derive(Clone, Copy, Debug)]
-enum Refusal {
-    /// The operator that is visited by this method.
-    Operator(&'static str),
-}
+struct Refusal;
 
 impl Compiler {
     pub(crate) fn new(options: CompileOptions) -> Compiler {
@@ -217,15 +214,13 @@ impl Compiler {
         let reader = body.reader();
         self.body_start = reader.original_position() as u32;
         self.operator = self.body_start;
-        let refused = |refusal, offset| refused(info, body.function, refusal, offset);
-
         self.layout.clone_from(layout);
         self.begin(ty, facts, info.has_vectors || facts.has_vectors);
         if facts.makes_calls {
             self.poll();
         }
         self.walk(info, reader, &facts.charges)
-            .map_err(|refusal| refused(*refusal, self.operator))?;
+            .map_err(|Refusal| refused(info, body.function, self.operator))?;
         self.check_size()?;
         self.finish(body.function, out);
         Ok(())
@@ -265,7 +260,7 @@ impl Compiler {
         module: &ModuleInfo,
         reader: BinaryReader<'_>,
         charges: &[Charge],
-    ) -> Result<(), Box<Refusal>> {
+    ) -> Result<(), Refusal> {
         let mut at = 0;
         for charge in charges {
             at = self.walk_to((charge.at - self.body_start) as usize, at, &reader, module)?;
@@ -287,7 +282,7 @@ impl Compiler {
         at: usize,
         reader: &BinaryReader<'_>,
         module: &ModuleInfo,
-    ) -> Result<usize, Box<Refusal>> {
+    ) -> Result<usize, Refusal> {
         let mut code = Code::new(reader, at);
         while code.position() < end {
             self.operator = self.body_start + code.position() as u32;
@@ -414,13 +409,10 @@ impl Compiler {
 }
 
 #[cold]
-fn refused(info: &ModuleInfo, function: u32, refusal: Refusal, offset: u32) -> LoadError {
-    let what = match refusal {
-        Refusal::Operator(visit) => format!("operator `{}`", operator_name(visit)),
-    };
+fn refused(info: &ModuleInfo, function: u32, offset: u32) -> LoadError {
     let name: Option<Arc<str>> = info.function_name(function);
     LoadError::Unsupported {
-        what: what + " on the baseline tier",
+        what: "this operator on the baseline tier".to_string(),
         function: Some((function, name)),
         offset: u64::from(offset),
     }

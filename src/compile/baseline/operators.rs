@@ -1,7 +1,6 @@
 //! The rarer operators, and those that cannot be executed, as wasmparser reads them.
 //!
-//! Owns the visitor. What is neither here nor in `decode.rs` is refused by name, unless it cannot be
-//! executed.
+//! Owns the visitor. What is neither here nor in `decode.rs` is refused, unless it cannot be executed.
 
 use wasmparser::{FrameKind, FrameStack, VisitOperator, VisitSimdOperator};
 
@@ -23,17 +22,17 @@ impl<'m> Emit<'_, 'm> {
         &self.module.tables[table as usize]
     }
 
-    fn table_get(&mut self, table: u32) -> Result<(), Box<Refusal>> {
+    fn table_get(&mut self, table: u32) -> Result<(), Refusal> {
         self.c.table_get(table, self.table(table));
         Ok(())
     }
 
-    fn table_set(&mut self, table: u32) -> Result<(), Box<Refusal>> {
+    fn table_set(&mut self, table: u32) -> Result<(), Refusal> {
         self.c.table_set(table, self.table(table));
         Ok(())
     }
 
-    fn ref_null(&mut self, ty: wasmparser::HeapType) -> Result<(), Box<Refusal>> {
+    fn ref_null(&mut self, ty: wasmparser::HeapType) -> Result<(), Refusal> {
         let ty = match ty {
             wasmparser::HeapType::FUNC => ValType::FuncRef,
             _ => ValType::ExternRef,
@@ -42,18 +41,19 @@ impl<'m> Emit<'_, 'm> {
         Ok(())
     }
 
-    fn ref_func(&mut self, function: u32) -> Result<(), Box<Refusal>> {
+    fn ref_func(&mut self, function: u32) -> Result<(), Refusal> {
         let escaping = self.module.escaping_index(function).expect("a declared function");
         self.c.ref_func(escaping);
         Ok(())
     }
 }
 
-/// Refuses the operator that this method visits: out of line, because there are hundreds.
+/// Refuses an operator: out of line and without its name, because there are hundreds, and none that
+/// passes validation is refused.
 #[cold]
 #[inline(never)]
-pub(super) fn unsupported(visit: &'static str) -> Result<(), Box<Refusal>> {
-    Err(Box::new(Refusal::Operator(visit)))
+pub(super) fn unsupported() -> Result<(), Refusal> {
+    Err(Refusal)
 }
 
 // The operands' widths and types, as the table names them.
@@ -95,14 +95,27 @@ macro_rules! emit_operator {
         $(
             #[inline]
             fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
-                if !self.c.reachable {
-                    skip_operator!(self $op);
-                    return Ok(());
-                }
-                emit_operator!(@typed self $op ($visit $($($arg)*)?))
+                emit_operator!(@of $proposal self $op ($visit $($($arg)*)?))
             }
         )*
     };
+    (@of mvp $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
+    (@of saturating_float_to_int $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
+    (@of sign_extension $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
+    (@of bulk_memory $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
+    (@of reference_types $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
+    // Those of later versions do not pass validation.
+    (@of $proposal:ident $v:ident $op:ident ($visit:ident $($arg:ident)*)) => {{
+        let _ = ($($arg,)*);
+        unsupported()
+    }};
+    (@reached $v:ident $op:ident $i:tt) => {{
+        if !$v.c.reachable {
+            skip_operator!($v $op);
+            return Ok(());
+        }
+        emit_operator!(@typed $v $op $i)
+    }};
 
     // Operators that need the module, or may be refused for the types they name.
     (@typed $v:ident TableGet ($visit:ident $table:ident)) => { $v.table_get($table) };
@@ -145,7 +158,7 @@ macro_rules! emit_operator {
     // Everything else.
     (@plain $c:ident $op:ident ($visit:ident $($arg:ident)*)) => {
         let _ = ($c, $(&$arg),*);
-        unsupported(stringify!($visit))?;
+        unsupported()?;
     };
 }
 
@@ -157,8 +170,7 @@ impl FrameStack for Emit<'_, '_> {
 }
 
 impl<'a> VisitOperator<'a> for Emit<'_, '_> {
-    // A box, so that what nearly every operator returns, nothing, travels in registers.
-    type Output = Result<(), Box<Refusal>>;
+    type Output = Result<(), Refusal>;
 
     fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
         Some(self)

@@ -404,7 +404,7 @@ macro_rules! visit_vector_operators {
     (@$proposal:ident $op:ident ($($arg:ident: $argty:ty),*) $visit:ident) => {
         fn $visit(&mut self $(, $arg: $argty)*) -> Self::Output {
             let _ = ($($arg,)*);
-            unsupported(stringify!($visit))
+            unsupported()
         }
     };
 }
