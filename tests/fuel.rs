@@ -157,6 +157,23 @@ const PROGRAMS: &[(&str, &[i32])] = &[
                 (local.set 7 (i32.add (local.get 6) (call $step (local.get 7))))
                 (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
             (i32.add (local.get 7) (local.get 2))))", &[4]),
+    // Functions so small that a tier may put them where they are called: each pays on its own, after
+    // what happened before.
+    ("(module (global $g (export \"g\") (mut i32) (i32.const 0))
+        (func $square (param i32) (result i32) (i32.mul (local.get 0) (local.get 0)))
+        (func $mark (param i32 i32) (result i32 i32) (local.get 1) (local.get 0))
+        (func $nothing)
+        (func (export \"f\") (param i32) (result i32)
+            (global.set $g (call $square (i32.const 7)))
+            (loop
+                (call $nothing)
+                (global.set $g (call $square (call $square (i32.add (global.get $g) (i32.const 1)))))
+                (call $mark (local.get 0) (global.get $g))
+                (global.set $g (i32.sub))
+                (if (i32.and (local.get 0) (i32.const 1))
+                    (then (global.set $g (i32.xor (global.get $g) (call $square (local.get 0))))))
+                (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+            (call $square (global.get $g))))", &[4]),
     // Tables of targets, early returns, values carried by branches, code that cannot be reached.
     ("(module (global $g (export \"g\") (mut i32) (i32.const 0))
         (func (export \"f\") (param i32) (result i32) (local i32)

@@ -165,6 +165,8 @@ pub(crate) struct SmallFunction<'a> {
     pub body: ValidBody<'a>,
     /// The types of the locals, parameters first.
     pub locals: Vec<ValType>,
+    /// What a call takes of the fuel, where there is fuel.
+    pub units: u32,
 }
 
 /// By function index.

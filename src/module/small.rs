@@ -5,7 +5,7 @@
 //! tell whether it was called. Refuses everything else, validity included: an invalid function is
 //! simply none of these.
 
-use super::{Body, SmallFunction, SmallFunctions, ValidBody, Validation};
+use super::{Body, Facts, SmallFunction, SmallFunctions, ValidBody, Validation};
 
 /// The most bytes that a body may have, its locals included.
 const MAX_LEN: usize = 32;
@@ -13,15 +13,26 @@ const MAX_LEN: usize = 32;
 const MAX_LOCALS: usize = 8;
 
 /// Those among the bodies, but for one whose function will have other code. They are validated for it,
-/// and will be once more in their turn.
-pub(crate) fn small_functions<'a>(bodies: &[Body<'a>], other: Option<u32>) -> SmallFunctions<'a> {
+/// and will be once more in their turn. What they cost is asked for where there is fuel.
+pub(crate) fn small_functions<'a>(
+    bodies: &[Body<'a>],
+    other: Option<u32>,
+    has_fuel: bool,
+) -> SmallFunctions<'a> {
     let mut validation = Validation::default();
     let is_short = |body: &&Body<'a>| body.len() <= MAX_LEN && Some(body.function) != other;
     let small = bodies.iter().filter(is_short).filter_map(|body| {
         let body = body.again().validate(&mut validation).ok()?;
-        let locals = &validation.facts.locals;
-        let is_small = locals.len() <= MAX_LOCALS && only_computes(&body);
-        is_small.then(|| (body.function, SmallFunction { body, locals: locals.clone() }))
+        if validation.facts.locals.len() > MAX_LOCALS || !only_computes(&body) {
+            return None;
+        }
+        if has_fuel {
+            validation.plan_fuel(&body);
+        }
+        let Facts { locals, charges, .. } = &mut validation.facts;
+        // All of it is one stretch.
+        let units = charges.drain(..).map(|charge| charge.units).sum();
+        Some((body.function, SmallFunction { body, locals: locals.clone(), units }))
     });
     small.collect()
 }
@@ -69,7 +80,8 @@ mod tests {
     fn small(text: &str) -> Vec<u32> {
         let binary = wat::parse_str(text).expect("a module");
         let loaded = load(&binary, &Limits::default()).expect("a module");
-        let mut small: Vec<u32> = small_functions(&loaded.bodies, None).into_keys().collect();
+        let mut small: Vec<u32> =
+            small_functions(&loaded.bodies, None, false).into_keys().collect();
         small.sort_unstable();
         small
     }

@@ -128,7 +128,7 @@ pub(super) fn compile(
         #[cfg(feature = "cranelift")]
         Tier::Cranelift => {
             let foreign = foreign.map(|foreign| foreign.function);
-            (small_functions(&bodies, foreign), info.functions_in_segments())
+            (small_functions(&bodies, foreign, layout.fuel.is_some()), info.functions_in_segments())
         }
         _ => Default::default(),
     };

@@ -45,9 +45,16 @@ impl Translator<'_> {
         {
             self.fuel.charges.next();
             if self.reachable {
-                let units = self.builder.ins().iconst(I64, i64::from(units));
-                self.charge(units);
+                self.charge_units(units);
             }
+        }
+    }
+
+    /// Takes so much fuel, if there is fuel, or traps and takes nothing.
+    pub(super) fn charge_units(&mut self, units: u32) {
+        if self.layout.fuel.is_some() {
+            let units = self.builder.ins().iconst(I64, i64::from(units));
+            self.charge(units);
         }
     }
 

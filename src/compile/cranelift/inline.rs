@@ -17,10 +17,6 @@ const ALWAYS: usize = 256;
 impl<'t> Translator<'t> {
     /// What takes the place of a call of this function, if anything does.
     pub(super) fn small_callee(&mut self, function: u32) -> Option<&'t SmallFunction<'t>> {
-        // Functions pay fuel themselves.
-        if self.layout.fuel.is_some() {
-            return None;
-        }
         let small = self.small.get(&function)?;
         let inlined = self.inlined + small.body.len();
         if inlined > self.own_bytes.max(ALWAYS) {
@@ -32,6 +28,8 @@ impl<'t> Translator<'t> {
 
     /// Translates the function's operators with the topmost operands as its parameters.
     pub(super) fn inline(&mut self, small: &SmallFunction<'_>) -> Result<(), LoadError> {
+        // Where the function would have, and as much. If there is too little, the caller is who traps.
+        self.charge_units(small.units);
         let params = self.info.function_type(small.body.function).params().len();
         let first = self.state.values.len() - params;
         let mut locals = Vec::with_capacity(small.locals.len());

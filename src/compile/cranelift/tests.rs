@@ -54,7 +54,7 @@ fn calls_left(text: &str) -> usize {
     let binary = wat::parse_str(text).expect("a module");
     let loaded = module::load(&binary, &Limits::default()).expect("a module");
     let (info, layout) = (&loaded.info, &Layout::of(&loaded.info));
-    let small = module::small_functions(&loaded.bodies, None);
+    let small = module::small_functions(&loaded.bodies, None, false);
     let unit = Unit { info, layout, small, in_segments: info.functions_in_segments() };
     let (mut validation, mut code) = (Validation::default(), CompiledCode::default());
     let mut compiler = compiler(CpuFeatures::FLOOR);
