@@ -25,7 +25,8 @@ use super::instance::Instance;
 /// another trap has paid for the rest of the stretches that it was in. What is left after that is
 /// the same on every tier as well, except after a
 /// [`StackOverflow`](crate::TrapCode::StackOverflow): how deep a recursion gets depends on how large
-/// frames are.
+/// frames are. A backtrace that ends out of fuel may begin with the caller of a small function instead of
+/// that function, where the Cranelift tier has put it in the place of the call.
 ///
 /// # Whose it is
 ///
