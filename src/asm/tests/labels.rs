@@ -229,7 +229,7 @@ fn interleaved_labels_keep_their_fixups_apart() {
         a.bind(label);
         a.int3();
     }
-    assert!(jumps.len() > 10_000);
+    assert!(jumps.len() > times(10_000));
     for (at, label) in jumps {
         let target = a.label_offset(label).unwrap();
         assert_branch(a.buf.bytes(), at as usize, 5, target as usize);

@@ -2,6 +2,8 @@
 //! around the limits of each encoding, compared with what the disassembler reads
 //! and with the shortest length the form promises. The forms are in `sweeps`.
 
+use std::fmt::Arguments;
+
 use super::*;
 use iced_x86::{Mnemonic, OpKind, Register};
 
@@ -198,7 +200,8 @@ pub(super) fn check(form: &Form, pick: &Pick) {
     let mut decoder = Decoder::with_ip(64, &bytes, 0, DecoderOptions::NONE);
     let instruction = decoder.decode();
     let constants = decoder.get_constant_offsets(&instruction);
-    let context = format!("{} = {:?} {:?} {pick:?}", hex(&bytes), form.mnemonic, form.operands);
+    let (mnemonic, operands) = (form.mnemonic, &form.operands);
+    let context = format_args!("{bytes:02X?} = {mnemonic:?} {operands:?} {pick:?}");
 
     assert_eq!(instruction.mnemonic(), form.mnemonic, "{context}");
     assert_eq!(instruction.len(), bytes.len(), "{context}");
@@ -228,7 +231,7 @@ pub(super) fn check(form: &Form, pick: &Pick) {
                 if size != 0 {
                     assert_eq!(instruction.memory_size().size(), size, "{context}");
                 }
-                check_address(&instruction, pick.address, &context);
+                check_address(&instruction, pick.address, context);
                 let displacement = constants.displacement_size();
                 assert_eq!(displacement, pick.address.shortest_displacement(), "{context}");
                 let sib = bytes[layout.modrm_at] & 7 == 4;
@@ -246,7 +249,7 @@ pub(super) fn check(form: &Form, pick: &Pick) {
                 let mask = u64::MAX >> (64 - bits);
                 let value = pick.imm as i64 as u64;
                 assert_eq!(instruction.immediate(i) & mask, value & mask, "{context}");
-                check_immediate(&instruction, constants.immediate_size(), bits, pick, &context);
+                check_immediate(&instruction, constants.immediate_size(), bits, pick, context);
                 // The accumulator has opcodes of its own, without ModRM.
                 let first_is_rax =
                     matches!(form.operands[0], R(slot, _) if pick.registers[slot] == 0);
@@ -268,7 +271,7 @@ fn is_alu(mnemonic: Mnemonic) -> bool {
 
 /// The disassembled address is the stated sum of registers, spelled as stated
 /// unless another spelling is shorter.
-fn check_address(instruction: &Instruction, stated: Address, context: &str) {
+fn check_address(instruction: &Instruction, stated: Address, context: Arguments) {
     let register = |register: Register| {
         (register != Register::None).then(|| {
             assert_eq!(register.size(), 8, "{context}");
@@ -297,7 +300,13 @@ fn check_address(instruction: &Instruction, stated: Address, context: &str) {
 }
 
 /// No immediate is longer than the shortest form the instruction has.
-fn check_immediate(instruction: &Instruction, size: usize, bits: u32, pick: &Pick, context: &str) {
+fn check_immediate(
+    instruction: &Instruction,
+    size: usize,
+    bits: u32,
+    pick: &Pick,
+    context: Arguments,
+) {
     let full = (bits / 8).min(4) as usize;
     let mnemonic = instruction.mnemonic();
     let expected = if is_alu(mnemonic) || matches!(mnemonic, Mnemonic::Imul | Mnemonic::Push) {
@@ -326,7 +335,9 @@ fn sweep(form: &Form, random: &mut Random) {
         .unwrap_or(0);
     let shapes = Address::shapes();
     let combinations = 1_usize << (4 * slots);
-    for at in 0..times(combinations) {
+    // One of them may well have no register that needs a prefix.
+    let tried = if cfg!(miri) { combinations.min(2) } else { combinations };
+    for at in 0..tried {
         let combination = if cfg!(miri) { random.below(combinations) } else { at };
         let registers = [0, 1, 2].map(|slot| (combination >> (4 * slot) & 15) as u8);
         let addresses = if has(|operand| matches!(operand, M(_))) { times(40) } else { 1 };

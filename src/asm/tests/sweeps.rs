@@ -163,7 +163,7 @@ fn move_of_every_immediate_shape() {
             for size in SIZES {
                 let bytes = assemble(|a| a.mov_ri(size, register, value));
                 let instruction = decode(&bytes);
-                let context = format!("{register:?} {size:?} {value:#x}: {}", hex(&bytes));
+                let context = format_args!("{register:?} {size:?} {value:#x}: {bytes:02X?}");
                 assert_eq!(instruction.mnemonic(), Mnemonic::Mov, "{context}");
                 let (written, len) = match size {
                     Size::S8 => {
@@ -194,7 +194,7 @@ fn exchanges() {
             for right in some_of(Gpr::ALL) {
                 let bytes = assemble(|a| a.xchg_rr(size, left, right));
                 let instruction = decode(&bytes);
-                let context = format!("{size:?} {left:?} {right:?}: {}", hex(&bytes));
+                let context = format_args!("{size:?} {left:?} {right:?}: {bytes:02X?}");
                 assert_eq!(instruction.mnemonic(), Mnemonic::Xchg, "{context}");
                 let stated = [gpr(left, size), gpr(right, size)];
                 let read = [instruction.op0_register(), instruction.op1_register()];
