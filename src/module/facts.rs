@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 #[cfg(feature = "cranelift")]
 use wasmparser::FuncToValidate;
-#[cfg(any(feature = "cranelift", feature = "listing"))]
+#[cfg(any(feature = "cranelift", feature = "listing", test))]
 use wasmparser::OperatorsReader;
 use wasmparser::{
     BinaryReader, BlockType, FrameKind, FrameStack, FuncValidatorAllocations, VisitOperator,
