@@ -41,7 +41,9 @@ use wasm_mini::{Engine, Limits, Tier};
 
 /// How many mutants each tier gets in the test suite.
 const MUTANTS: u64 = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
-/// More processor time than this for one mutant is a hang, if it takes that each time.
+/// More processor time than this for one mutant is a hang, with all that may slow down a test.
+const HANG: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 10 });
+/// And so is more than this, if it takes that each time.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 60 } else { 1 });
 /// How often what took too long is tried again: a busy machine slows a mutant down once, a hang stays.
 const ATTEMPTS: u32 = 4;
@@ -130,6 +132,7 @@ fn run(tier: Tier, mutants: impl Iterator<Item = (u64, Origin, Vec<u8>)>) -> Tal
             panic!("mutant {number} of {origin:?} on the {tier} tier: see above, and {kept}");
         }
         for _ in 0..ATTEMPTS {
+            assert!(took < HANG, "mutant {number} of {origin:?} took {took:?}: {path}");
             if took < PATIENCE {
                 break;
             }

@@ -6,8 +6,8 @@ use std::mem::offset_of;
 use crate::compile::abi::{ThreadState, VmContext};
 
 /// Asks [`poll`](super::builtins::poll) about the context in r15, leaves the answer in the thread's
-/// state, and preserves all registers: it is called from where a function has anything anywhere. Compiled code uses no more of
-/// the vector registers than the 16 bytes that are saved here.
+/// state, and preserves all registers: it is called from where a function has anything anywhere.
+/// Compiled code uses no more of the vector registers than the 16 bytes that are saved here.
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn poll_keeping_all() {
     naked_asm!(

@@ -335,7 +335,7 @@ fn sweep(form: &Form, random: &mut Random) {
         .unwrap_or(0);
     let shapes = Address::shapes();
     let combinations = 1_usize << (4 * slots);
-    // One of them may well have no register that needs a prefix.
+    // In Miri few, at random: the addresses and immediates of each take the disassembler long enough.
     let tried = if cfg!(miri) { combinations.min(2) } else { combinations };
     for at in 0..tried {
         let combination = if cfg!(miri) { random.below(combinations) } else { at };

@@ -95,27 +95,14 @@ macro_rules! emit_operator {
         $(
             #[inline]
             fn $visit(&mut self $($(, $arg: $argty)*)?) -> Self::Output {
-                emit_operator!(@of $proposal self $op ($visit $($($arg)*)?))
+                if !self.c.reachable {
+                    skip_operator!(self $op);
+                    return Ok(());
+                }
+                emit_operator!(@typed self $op ($visit $($($arg)*)?))
             }
         )*
     };
-    (@of mvp $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
-    (@of saturating_float_to_int $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
-    (@of sign_extension $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
-    (@of bulk_memory $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
-    (@of reference_types $($rest:tt)*) => { emit_operator!(@reached $($rest)*) };
-    // Those of later versions do not pass validation.
-    (@of $proposal:ident $v:ident $op:ident ($visit:ident $($arg:ident)*)) => {{
-        let _ = ($($arg,)*);
-        unsupported()
-    }};
-    (@reached $v:ident $op:ident $i:tt) => {{
-        if !$v.c.reachable {
-            skip_operator!($v $op);
-            return Ok(());
-        }
-        emit_operator!(@typed $v $op $i)
-    }};
 
     // Operators that need the module, or may be refused for the types they name.
     (@typed $v:ident TableGet ($visit:ident $table:ident)) => { $v.table_get($table) };
