@@ -158,11 +158,11 @@ fn move_of_every_immediate_shape() {
         values.extend([power, power.wrapping_sub(1), power.wrapping_neg(), !power]);
     }
     for &value in some_of(&values) {
-        for register in Gpr::ALL {
+        for register in some_of(Gpr::ALL) {
             let extended = usize::from(register.index() >= 8);
             for size in SIZES {
                 let bytes = assemble(|a| a.mov_ri(size, register, value));
-                let instruction = decode(&bytes);
+                let Some(instruction) = decode(&bytes) else { continue };
                 let context = format_args!("{register:?} {size:?} {value:#x}: {bytes:02X?}");
                 assert_eq!(instruction.mnemonic(), Mnemonic::Mov, "{context}");
                 let (written, len) = match size {
@@ -193,7 +193,7 @@ fn exchanges() {
         for left in some_of(Gpr::ALL) {
             for right in some_of(Gpr::ALL) {
                 let bytes = assemble(|a| a.xchg_rr(size, left, right));
-                let instruction = decode(&bytes);
+                let Some(instruction) = decode(&bytes) else { continue };
                 let context = format_args!("{size:?} {left:?} {right:?}: {bytes:02X?}");
                 assert_eq!(instruction.mnemonic(), Mnemonic::Xchg, "{context}");
                 let stated = [gpr(left, size), gpr(right, size)];
@@ -302,7 +302,9 @@ fn stack_and_control_flow() {
                 }
                 a.bind(label);
             });
-            assert_eq!(decode(&bytes).mnemonic(), jcc);
+            if let Some(instruction) = decode(&bytes) {
+                assert_eq!(instruction.mnemonic(), jcc);
+            }
         }
     }
 }
@@ -312,6 +314,9 @@ fn padding_is_one_nop_per_nine_bytes() {
     for count in some_of(0..100_usize) {
         let bytes = assemble(|a| a.nop(count));
         assert_eq!(bytes.len(), count);
+        if cfg!(miri) {
+            continue;
+        }
         let mut instructions = 0;
         for instruction in &mut Decoder::with_ip(64, &bytes, 0, DecoderOptions::NONE) {
             // The two-byte form reads as an exchange of ax with itself.
@@ -388,12 +393,13 @@ fn floating_point() {
         for (rounding, control) in
             [(Rounding::Nearest, 8), (Rounding::Down, 9), (Rounding::Up, 10), (Rounding::Zero, 11)]
         {
-            for x in Xmm::ALL {
-                for (i, y) in Xmm::ALL.into_iter().enumerate() {
+            for x in some_of(Xmm::ALL) {
+                for (i, y) in some_of(Xmm::ALL.into_iter().enumerate()) {
                     let registers = assemble(|a| a.rounds_rr(float, rounding, x, y));
                     let mem = Mem::base(Gpr::ALL[i], 8);
                     let memory = assemble(|a| a.rounds_rm(float, rounding, x, mem));
-                    let (from_register, from_memory) = (decode(&registers), decode(&memory));
+                    let Some(from_register) = decode(&registers) else { continue };
+                    let Some(from_memory) = decode(&memory) else { continue };
                     assert_eq!(from_register.op1_register(), Register::XMM0 + i as u32);
                     assert_eq!(from_memory.memory_base(), Register::RAX + i as u32);
                     assert_eq!(from_memory.memory_size().size(), bytes);

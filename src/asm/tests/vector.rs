@@ -14,6 +14,9 @@ fn mnemonic(name: &str, avx: bool) -> Mnemonic {
     static ALL: LazyLock<HashMap<String, Mnemonic>> = LazyLock::new(|| {
         Mnemonic::values().map(|known| (format!("{known:?}").to_uppercase(), known)).collect()
     });
+    if cfg!(miri) {
+        return Mnemonic::INVALID; // Nobody asks, and the names alone would take minutes.
+    }
     let name = if avx && !name.starts_with('V') { format!("V{name}") } else { name.to_string() };
     *ALL.get(&name).unwrap_or_else(|| panic!("no instruction is called {name}"))
 }
@@ -144,10 +147,11 @@ fn shifts_by_constants() {
                 let sources = if avx { Xmm::ALL.to_vec() } else { vec![dst] };
                 for src in some_of(sources) {
                     for count in some_of([0, 1, 31, 63, 255]) {
-                        let instruction = decode(&assemble(|a| {
+                        let bytes = assemble(|a| {
                             a.avx = avx;
                             a.vector_shift(shift, dst, src, count);
-                        }));
+                        });
+                        let Some(instruction) = decode(&bytes) else { continue };
                         let last = instruction.op_count() - 1;
                         assert_eq!(instruction.mnemonic(), mnemonic(name, avx));
                         assert_eq!(instruction.op0_register(), xmm(dst));
@@ -163,7 +167,7 @@ fn shifts_by_constants() {
 #[test]
 fn constants_at_labels() {
     for avx in FORMS {
-        for dst in Xmm::ALL {
+        for dst in some_of(Xmm::ALL) {
             for distance in [0, 100, 1000] {
                 let load = assemble(|a| {
                     a.avx = avx;
@@ -173,6 +177,9 @@ fn constants_at_labels() {
                     a.nop(distance);
                     a.bind(label);
                 });
+                if cfg!(miri) {
+                    continue;
+                }
                 let at = load.len() as u64;
                 let mut decoder = Decoder::with_ip(64, &load, 0, DecoderOptions::NONE);
                 for name in ["MOVAPS", "PXOR"] {
@@ -189,15 +196,15 @@ fn constants_at_labels() {
 
 #[test]
 fn bytes() {
-    let text = |avx: bool, emit: fn(&mut Assembler)| {
-        let bytes = assemble(|a| {
+    let check = |avx: bool, emit: fn(&mut Assembler), bytes: &str, reads: &str| {
+        let code = assemble(|a| {
             a.avx = avx;
             emit(a);
         });
-        (hex(&bytes), disassemble(&bytes))
-    };
-    let check = |avx, emit, bytes: &str, reads: &str| {
-        assert_eq!(text(avx, emit), (bytes.to_string(), reads.to_string()));
+        assert_eq!(hex(&code), bytes);
+        if !cfg!(miri) {
+            assert_eq!(disassemble(&code), reads);
+        }
     };
     let add: fn(&mut Assembler) = |a| a.vector(PADDB, Xmm::Xmm1, Xmm::Xmm1, Xmm::Xmm2);
     check(false, add, "66 0F FC CA", "paddb xmm1,xmm2");
