@@ -16,7 +16,7 @@ use wasmparser::{
 
 use super::ValType;
 use super::fuel::{Charge, Planner};
-use super::load::{Body, invalid};
+use super::load::{Body, invalid, invalid_at};
 use super::short;
 use crate::error::LoadError;
 
@@ -208,17 +208,23 @@ impl<'a> Body<'a> {
         let code = reader.read_bytes(reader.bytes_remaining()).map_err(invalid)?;
         let mut rest = code;
         while !rest.is_empty() {
-            let at = code.len() - rest.len();
-            let offset = start + at as u64;
             // No block is open behind the function's own `end`.
             if validator.control_stack_height() > 0 {
-                let validator = validator.simd_visitor(offset);
+                let validator = validator.simd_visitor(start);
                 let mut visitor = ValidateAndNote { validator, facts, block: None };
-                if let Some(behind) = short::visit(rest, &mut visitor).map_err(invalid)? {
+                let (behind, visited) = short::visit(rest, &mut visitor);
+                let at = code.len() - behind.len();
+                if let Err(error) = visited {
+                    // One visitor has visited many operators: where this one is, it was not told.
+                    return Err(invalid_at(&error, start + at as u64));
+                }
+                if behind.len() < rest.len() {
                     rest = behind;
                     continue;
                 }
             }
+            let at = code.len() - rest.len();
+            let offset = start + at as u64;
             let block = validator.get_control_frame(0).map(|frame| frame.kind);
             let validator = validator.simd_visitor(offset);
             let mut reader = operators.clone();
@@ -261,9 +267,27 @@ macro_rules! validate_and_note {
             }
         )*
     };
-    (@one $self:ident LocalGet $visit:ident $index:ident) => { validate_and_note!(@local $self $visit $index) };
+    (@one $self:ident LocalGet $visit:ident $index:ident) => {{
+        // Reading a local of such a type is validated like a constant, which is pushed with less ado.
+        match $self.facts.locals.get($index as usize) {
+            Some(ValType::I32) => $self.validator.visit_i32_const(0)?,
+            Some(ValType::I64) => $self.validator.visit_i64_const(0)?,
+            _ => $self.validator.$visit($index)?,
+        }
+        $self.facts.use_of($index);
+        Ok(())
+    }};
     (@one $self:ident LocalSet $visit:ident $index:ident) => { validate_and_note!(@local $self $visit $index) };
-    (@one $self:ident LocalTee $visit:ident $index:ident) => { validate_and_note!(@local $self $visit $index) };
+    (@one $self:ident LocalTee $visit:ident $index:ident) => {{
+        // The same: one of such a type on the stack, before it and behind it.
+        match $self.facts.locals.get($index as usize) {
+            Some(ValType::I32) => $self.validator.visit_i32_clz()?,
+            Some(ValType::I64) => $self.validator.visit_i64_clz()?,
+            _ => $self.validator.$visit($index)?,
+        }
+        $self.facts.use_of($index);
+        Ok(())
+    }};
     (@local $self:ident $visit:ident $index:ident) => {{
         $self.validator.$visit($index)?;
         $self.facts.use_of($index);

@@ -392,7 +392,12 @@ fn global_type(ty: &wasmparser::GlobalType) -> GlobalType {
 }
 
 pub(crate) fn invalid(error: wasmparser::BinaryReaderError) -> LoadError {
-    LoadError::Invalid { message: error.message().to_string(), offset: error.offset() }
+    invalid_at(&error, error.offset())
+}
+
+/// The same, about what stands there in the binary module.
+pub(super) fn invalid_at(error: &wasmparser::BinaryReaderError, offset: u64) -> LoadError {
+    LoadError::Invalid { message: error.message().to_string(), offset }
 }
 
 fn unsupported(what: &str, offset: impl Into<u64>) -> LoadError {

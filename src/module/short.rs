@@ -7,18 +7,40 @@
 
 use wasmparser::{BlockType, MemArg, MemArgTarget, Result, ValType, VisitOperator};
 
-/// Visits the operator that the code starts with and returns the code behind it; `None` if it is left
-/// to wasmparser's reader. Some block must be open.
+/// Visits the operators that the code starts with: up to the first that is left to wasmparser's reader, or
+/// up to and with the first `end`, which may close the last block. Returns the code behind them, or the
+/// code from the first on that is not valid, and why. Some block must be open.
 ///
 /// Operators that only compute are validated alike if their operands and results are: one stands for
 /// all of them here, except where [`Facts`](super::Facts) tell them apart.
 // Into the loop that is its only caller.
 #[inline(always)]
-pub(super) fn visit<'a, 'c, V>(code: &'c [u8], visitor: &mut V) -> Result<Option<&'c [u8]>>
+pub(super) fn visit<'a, 'c, V>(mut code: &'c [u8], visitor: &mut V) -> (&'c [u8], Result<()>)
 where
     V: VisitOperator<'a, Output = Result<()>>,
 {
-    let Some((opcode, code)) = code.split_first() else { return Ok(None) };
+    while let Some((opcode, immediates)) = code.split_first() {
+        let visited = visit_one(*opcode, immediates, visitor);
+        match visited {
+            Ok(Some(behind)) => code = behind,
+            Ok(None) => break,
+            Err(error) => return (code, Err(error)),
+        }
+        if *opcode == END {
+            break;
+        }
+    }
+    (code, Ok(()))
+}
+
+const END: u8 = 0x0B;
+
+/// Visits an operator and returns the code behind it; `None` if it is left to wasmparser's reader.
+#[inline(always)]
+fn visit_one<'a, 'c, V>(opcode: u8, code: &'c [u8], visitor: &mut V) -> Result<Option<&'c [u8]>>
+where
+    V: VisitOperator<'a, Output = Result<()>>,
+{
     /// What a method of the visitor takes, and then the code behind it.
     macro_rules! visit {
         ($method:ident) => {
@@ -36,7 +58,7 @@ where
         0x02 => visit!(visit_block(block_type(code))),
         0x03 => visit!(visit_loop(block_type(code))),
         0x04 => visit!(visit_if(block_type(code))),
-        0x0B => visit!(visit_end),
+        END => visit!(visit_end),
         0x0C => visit!(visit_br(number(code))),
         0x0D => visit!(visit_br_if(number(code))),
         0x0F => visit!(visit_return),
@@ -249,7 +271,7 @@ mod tests {
             &[0x80],
         ];
         let mut valid = 0;
-        for opcode in 0..=0xFF {
+        for opcode in (0..=0xFF).step_by(if cfg!(miri) { 64 } else { 1 }) {
             for operands in &operands {
                 for immediate in immediates {
                     // What it leaves is dropped, if it leaves something.
@@ -259,7 +281,7 @@ mod tests {
                 }
             }
         }
-        assert!(valid > 300, "{valid} are valid");
+        assert!(valid > if cfg!(miri) { 0 } else { 300 }, "{valid} are valid");
     }
 
     /// Bodies of several operators, of blocks too: some end in the middle, some go on behind the end.
@@ -271,7 +293,7 @@ mod tests {
         ];
         let mut random = 0x9E37_79B9_7F4A_7C15_u64;
         let mut valid = 0;
-        for _ in 0..20_000 {
+        for _ in 0..if cfg!(miri) { 40 } else { 20_000 } {
             let mut body = Vec::new();
             for _ in 0..random >> 61 {
                 random ^= random << 13;
@@ -283,6 +305,6 @@ mod tests {
             body.push(0x0B);
             valid += usize::from(check(&body));
         }
-        assert!(valid > 300, "{valid} are valid");
+        assert!(valid > if cfg!(miri) { 0 } else { 300 }, "{valid} are valid");
     }
 }

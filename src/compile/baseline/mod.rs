@@ -103,6 +103,8 @@ pub(crate) struct Compiler {
     wanted_gpr: Option<Gpr>,
     /// Whether it can be executed.
     reachable: bool,
+    /// From this offset on something is to be done before each operator: see [`Compiler::pause`].
+    checkpoint: u32,
     /// In code that is not reachable: how many blocks have been opened there.
     skipped_blocks: u32,
     /// A jump that is not emitted unless the next label is another one.
@@ -172,6 +174,10 @@ impl Compiler {
             hinted_local: 0,
             wanted_gpr: None,
             reachable: true,
+            checkpoint: match options.record_operators {
+                true => 0,
+                false => options.max_code.saturating_add(1),
+            },
             skipped_blocks: 0,
             pending_jump: None,
             zero_flag: None,
@@ -286,8 +292,7 @@ impl Compiler {
         let mut code = Code::new(reader, at);
         while code.position() < end {
             self.operator = self.body_start + code.position() as u32;
-            let offset = self.asm.offset();
-            if offset > self.options.max_code && self.is_too_large() {
+            if self.asm.offset() >= self.checkpoint && self.pause() {
                 break;
             }
             if !(self.reachable && self.operator(&mut code, module)) {
@@ -297,12 +302,28 @@ impl Compiler {
                 code.read(reader, |reader| reader.visit_operator(&mut emit)).unwrap_or(Ok(()))?;
                 self.look_away();
             }
-            if self.options.record_operators && self.asm.offset() != offset {
-                self.operators.push(OperatorStart { offset, wasm_offset: self.operator });
-            }
             self.check();
         }
+        self.forget_empty_operator();
         Ok(code.position())
+    }
+
+    /// What there is to do before an operator from [`Compiler::checkpoint`] on. Returns whether the
+    /// function is given up.
+    #[cold]
+    fn pause(&mut self) -> bool {
+        if self.options.record_operators {
+            self.forget_empty_operator();
+            let (offset, wasm_offset) = (self.asm.offset(), self.operator);
+            self.operators.push(OperatorStart { offset, wasm_offset });
+        }
+        self.asm.offset() > self.options.max_code && self.is_too_large()
+    }
+
+    /// Only operators that have code are recorded.
+    fn forget_empty_operator(&mut self) {
+        let offset = self.asm.offset();
+        self.operators.pop_if(|last| last.offset == offset);
     }
 
     /// Emits what stands around the body, and hands everything over.
