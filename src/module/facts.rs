@@ -251,6 +251,19 @@ struct ValidateAndNote<'f, V> {
     block: Option<FrameKind>,
 }
 
+// Not inlined, for what is left in the loop of all operators.
+impl<'a, V: VisitOperator<'a>> ValidateAndNote<'_, V> {
+    #[cold]
+    fn get_other(&mut self, local: u32) -> V::Output {
+        self.validator.visit_local_get(local)
+    }
+
+    #[cold]
+    fn tee_other(&mut self, local: u32) -> V::Output {
+        self.validator.visit_local_tee(local)
+    }
+}
+
 impl<V> FrameStack for ValidateAndNote<'_, V> {
     fn current_frame(&self) -> Option<FrameKind> {
         self.block
@@ -272,7 +285,7 @@ macro_rules! validate_and_note {
         match $self.facts.locals.get($index as usize) {
             Some(ValType::I32) => $self.validator.visit_i32_const(0)?,
             Some(ValType::I64) => $self.validator.visit_i64_const(0)?,
-            _ => $self.validator.$visit($index)?,
+            _ => $self.get_other($index)?,
         }
         $self.facts.use_of($index);
         Ok(())
@@ -283,7 +296,7 @@ macro_rules! validate_and_note {
         match $self.facts.locals.get($index as usize) {
             Some(ValType::I32) => $self.validator.visit_i32_clz()?,
             Some(ValType::I64) => $self.validator.visit_i64_clz()?,
-            _ => $self.validator.$visit($index)?,
+            _ => $self.tee_other($index)?,
         }
         $self.facts.use_of($index);
         Ok(())
