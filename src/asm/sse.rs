@@ -1,8 +1,8 @@
 //! Scalar floating point and SSE moves.
 //!
 //! Instructions that exist alike for single and double precision are one method
-//! with a [`FloatSize`]. The arithmetic is SSE2 except `rounds`, which is
-//! SSE4.1. Vector arithmetic is in `vector`.
+//! with a [`FloatSize`]. They are SSE2 except `rounds`, which is SSE4.1. What has
+//! two operands and a result, of vectors and of scalars, is in `vector`.
 
 use super::assembler::Assembler;
 use super::encode::{Imm, Op};
@@ -84,12 +84,6 @@ macro_rules! float_table {
 
 float_table! {
     scalar 0x51 sqrts_rr  sqrts_rm  "`dst` = square root of `src`."
-    scalar 0x58 adds_rr   adds_rm   "`dst += src`"
-    scalar 0x59 muls_rr   muls_rm   "`dst *= src`"
-    scalar 0x5C subs_rr   subs_rm   "`dst -= src`"
-    scalar 0x5D mins_rr   mins_rm   "`dst` = the lesser; `src` if either is NaN or both are zeros."
-    scalar 0x5E divs_rr   divs_rm   "`dst /= src`"
-    scalar 0x5F maxs_rr   maxs_rm   "`dst` = the greater; `src` if either is NaN or both are zeros."
     packed 0x2E ucomis_rr ucomis_rm "Compares as unsigned integers do; a NaN sets carry, zero and parity."
 }
 

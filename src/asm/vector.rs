@@ -1,4 +1,4 @@
-//! Vector instructions, 128 bits wide.
+//! Vector instructions, 128 bits wide, and those on scalars with two operands and a result.
 //!
 //! An instruction is a [`VectorOp`] of the tables below and the method for its
 //! operands. With [`Assembler::avx`] each takes its VEX form, whose destination
@@ -200,6 +200,18 @@ vector_ops! { BINARY:
     MAXPD      P66  M0F   0x5F 16;
     UNPCKLPS   None M0F   0x14 16;
     MOVSD      PF2  M0F   0x10 0;
+    ADDSS      PF3  M0F   0x58 4;
+    ADDSD      PF2  M0F   0x58 8;
+    MULSS      PF3  M0F   0x59 4;
+    MULSD      PF2  M0F   0x59 8;
+    SUBSS      PF3  M0F   0x5C 4;
+    SUBSD      PF2  M0F   0x5C 8;
+    MINSS      PF3  M0F   0x5D 4;
+    MINSD      PF2  M0F   0x5D 8;
+    DIVSS      PF3  M0F   0x5E 4;
+    DIVSD      PF2  M0F   0x5E 8;
+    MAXSS      PF3  M0F   0x5F 4;
+    MAXSD      PF2  M0F   0x5F 8;
 }
 
 // The same with an immediate: `vector_imm`.

@@ -343,12 +343,6 @@ fn floating_point() {
     }
     let mut forms = Vec::new();
     both! { forms:
-        adds_rr adds_rm Addss Addsd;
-        subs_rr subs_rm Subss Subsd;
-        muls_rr muls_rm Mulss Mulsd;
-        divs_rr divs_rm Divss Divsd;
-        mins_rr mins_rm Minss Minsd;
-        maxs_rr maxs_rm Maxss Maxsd;
         sqrts_rr sqrts_rm Sqrtss Sqrtsd;
         ucomis_rr ucomis_rm Ucomiss Ucomisd;
     }

@@ -5,6 +5,7 @@
 
 use super::Compiler;
 use super::cold::BadTruncation;
+use super::float::FloatOp;
 use super::registers::{Operand, float_size_of, int_type, size_of, slot};
 use crate::asm::{Alu, Cond, FloatSize, Gpr, Shift, Size, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, SCRATCH};
@@ -139,7 +140,7 @@ impl Compiler {
         self.asm.shift_ri(Shift::Shr, Size::S64, SCRATCH, 1);
         self.asm.alu_rr(Alu::Or, Size::S64, SCRATCH, lowest_bit);
         self.asm.cvtsi2s_rr(size, Size::S64, dst, SCRATCH);
-        self.asm.adds_rr(size, dst, dst);
+        self.asm.vector(FloatOp::Add.instruction(size), dst, dst, dst);
         self.release(Operand::Gpr(lowest_bit));
         self.bind_inside(done);
     }
@@ -241,7 +242,7 @@ impl Compiler {
 
         self.asm.bind(large);
         self.asm.movaps_rr(distance, source);
-        self.asm.subs_rr(size, distance, FLOAT_SCRATCH);
+        self.asm.vector(FloatOp::Sub.instruction(size), distance, distance, FLOAT_SCRATCH);
         self.asm.cvtts2si_rr(size, Size::S64, dst, distance);
         self.release(Operand::Xmm(distance));
         self.asm.mov_ri(Size::S64, SCRATCH, i64::MIN);

@@ -5,7 +5,8 @@
 
 use super::Compiler;
 use super::registers::{Operand, float_size_of, size_of};
-use crate::asm::{Alu, Cond, Rounding, Size, Xmm};
+use crate::asm::vector::*;
+use crate::asm::{Alu, Cond, FloatSize, Rounding, Size, VectorOp, VectorRm, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, SCRATCH};
 use crate::module::ValType;
 
@@ -18,6 +19,23 @@ pub(super) enum FloatOp {
     Div,
     Min,
     Max,
+}
+
+impl FloatOp {
+    pub fn instruction(self, size: FloatSize) -> VectorOp {
+        let [single, double] = match self {
+            FloatOp::Add => [ADDSS, ADDSD],
+            FloatOp::Sub => [SUBSS, SUBSD],
+            FloatOp::Mul => [MULSS, MULSD],
+            FloatOp::Div => [DIVSS, DIVSD],
+            FloatOp::Min => [MINSS, MINSD],
+            FloatOp::Max => [MAXSS, MAXSD],
+        };
+        match size {
+            FloatSize::F32 => single,
+            FloatSize::F64 => double,
+        }
+    }
 }
 
 /// Comparisons.
@@ -69,33 +87,25 @@ impl Compiler {
             (left, right) = (right, left);
         }
         let dst = self.xmm_for_result(left, right);
-        self.load_xmm(ty, dst, left);
-        self.emit_float(op, ty, dst, right);
+        let first = match left {
+            Operand::Xmm(left) if self.options.cpu.avx => left,
+            _ => {
+                self.load_xmm(ty, dst, left);
+                dst
+            }
+        };
+        self.emit_float(op, ty, dst, first, right);
         self.finish_float(ty, dst, left, right);
     }
 
-    /// `op dst, right`
-    fn emit_float(&mut self, op: FloatOp, ty: ValType, dst: Xmm, right: Operand) {
-        let size = float_size_of(ty);
+    /// `dst = left op right`. Without AVX, `left` must be `dst`.
+    fn emit_float(&mut self, op: FloatOp, ty: ValType, dst: Xmm, left: Xmm, right: Operand) {
+        let op = op.instruction(float_size_of(ty));
         if let Some(right) = self.in_memory(right) {
-            return match op {
-                FloatOp::Add => self.asm.adds_rm(size, dst, right),
-                FloatOp::Sub => self.asm.subs_rm(size, dst, right),
-                FloatOp::Mul => self.asm.muls_rm(size, dst, right),
-                FloatOp::Div => self.asm.divs_rm(size, dst, right),
-                FloatOp::Min => self.asm.mins_rm(size, dst, right),
-                FloatOp::Max => self.asm.maxs_rm(size, dst, right),
-            };
+            return self.asm.vector(op, dst, left, VectorRm::Mem(right));
         }
         let right = self.xmm_or_scratch(ty, right);
-        match op {
-            FloatOp::Add => self.asm.adds_rr(size, dst, right),
-            FloatOp::Sub => self.asm.subs_rr(size, dst, right),
-            FloatOp::Mul => self.asm.muls_rr(size, dst, right),
-            FloatOp::Div => self.asm.divs_rr(size, dst, right),
-            FloatOp::Min => self.asm.mins_rr(size, dst, right),
-            FloatOp::Max => self.asm.maxs_rr(size, dst, right),
-        }
+        self.asm.vector(op, dst, left, right);
     }
 
     /// `min` and `max`. The hardware's give the right operand where wasm wants a NaN or minds the
@@ -119,10 +129,10 @@ impl Compiler {
         self.asm.jmp_short(done);
         // A sum with a NaN is a quiet NaN.
         self.asm.bind(unordered);
-        self.asm.adds_rr(size, dst, other);
+        self.emit_float(FloatOp::Add, ty, dst, dst, Operand::Xmm(other));
         self.asm.jmp_short(done);
         self.asm.bind(differ);
-        self.emit_float(op, ty, dst, Operand::Xmm(other));
+        self.emit_float(op, ty, dst, dst, Operand::Xmm(other));
         self.bind_inside(done);
         self.finish_float(ty, dst, left, right);
     }

@@ -206,8 +206,7 @@ fn accesses_are_single_instructions() {
         &[
             "mov edi,edi",
             "mov rsi,[r15+38h]",
-            "movaps xmm1,xmm0",
-            "mulsd xmm1,[rsi+rdi+8]",
+            "vmulsd xmm1,xmm0,[rsi+rdi+8]",
             "movsd [rsi+rdi],xmm1",
             "ret",
         ],
@@ -316,6 +315,25 @@ fn avx_is_not_taken_for_avx2() {
                 assert_eq!(broadcasts.count(), expected, "{lanes}");
             }
         }
+    }
+}
+
+#[test]
+fn few_targets_take_no_table() {
+    let up_to = |last: u32| (0..=last).map(|target| format!("{target} ")).collect::<String>();
+    for (targets, has_table) in [
+        (up_to(0), false),
+        (up_to(11), false),
+        (up_to(12), true),
+        ("3 ".repeat(100) + &"4 ".repeat(100), false),
+        ("3 4 ".repeat(7), true),
+    ] {
+        let blocks = "(block ".repeat(13);
+        let ends = ")".repeat(13);
+        let code = compile(&format!(
+            "(module (func (param i32) {blocks} (br_table {targets} (local.get 0)) {ends}))"
+        ));
+        assert_eq!(!code.data[0].is_empty(), has_table, "{targets}");
     }
 }
 
