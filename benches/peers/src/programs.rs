@@ -74,7 +74,7 @@ kernels! {
     "bigint" 1_200
     "mandelbrot" 200
     "lu" 240
-    "fft" 15
+    "fft" 25
     "blur" 12
 }
 
