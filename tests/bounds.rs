@@ -85,6 +85,8 @@ const CHAINS: &[(&str, &str)] = &[
     ("i32", "if (result i32) local.get $i32 else i32.const -1 end"),
     ("i32", "loop (param i32) (result i32) end"),
     ("i32", "br_table 0 0 0 0 0 0 0 0 unreachable"),
+    ("i32", "block block local.get $i32 br_table 0 1 0 1 0 1 0 1 0 1 end end"),
+    ("i32", "block block local.get $i32 br_table 0 1 0 1 0 1 0 1 0 1 0 1 0 1 0 1 end end"),
     ("i64", "local.tee $i64b local.get $i64 i64.const 0x123456789abcdef i64.add i64.xor"),
 ];
 

@@ -13,6 +13,7 @@ pub(crate) mod cranelift;
 mod driver;
 #[cfg(feature = "listing")]
 pub mod listing;
+mod runs;
 pub(crate) mod trampoline;
 
 use std::ops::Range;

@@ -1,15 +1,13 @@
-//! `br_table`: a jump by index, through a table or a chain of comparisons.
+//! `br_table`: a jump by index, through a table or a search among few targets.
 //!
 //! Owns the jump tables behind the function and the stubs that take operands along. Each target
 //! gets at most one stub, so the work is linear in the number of targets.
 
 use super::Compiler;
 use super::registers::Operand;
-use crate::asm::{Alu, Cond, Label, Mem, Scale, Size};
+use crate::asm::{Alu, Cond, Gpr, Label, Mem, Scale, Size};
 use crate::compile::abi::SCRATCH;
-
-/// With no more targets than this, comparisons are shorter and faster than a table.
-const LONGEST_CHAIN: usize = 4;
+use crate::compile::runs::find_runs;
 
 impl Compiler {
     pub(super) fn br_table(&mut self, table: &wasmparser::BrTable<'_>) {
@@ -31,19 +29,12 @@ impl Compiler {
         self.tables_made += 1;
         self.stubs.clear();
         let otherwise = self.table_label(default);
-        if depths.len() <= LONGEST_CHAIN {
+        let mut runs = std::mem::take(&mut self.runs);
+        let all = depths.iter().copied().chain([default]);
+        if find_runs(all.map(|depth| self.table_label(depth)), &mut runs) {
             let register = self.gpr_or_scratch(Size::S32, index);
-            for (at, depth) in depths.iter().enumerate() {
-                let label = self.table_label(*depth);
-                if at == 0 {
-                    self.asm.test_rr(Size::S32, register, register);
-                } else {
-                    self.asm.alu_ri(Alu::Cmp, Size::S32, register, at as i32);
-                }
-                self.asm.jcc(Cond::E, label);
-            }
+            self.pending_jump = Some(self.search(register, &runs));
             self.release(index);
-            self.pending_jump = Some(otherwise);
         } else {
             let table = self.asm.new_label();
             let start = self.table_labels.len();
@@ -72,6 +63,7 @@ impl Compiler {
             self.asm.jmp_r(register);
             self.release(Operand::Gpr(register));
         }
+        self.runs = runs;
         for at in 0..self.stubs.len() {
             let (stub, target) = self.stubs[at];
             self.bind(stub);
@@ -79,6 +71,40 @@ impl Compiler {
             self.pending_jump = Some(self.control[target].label);
         }
         self.set_unreachable();
+    }
+
+    /// Jumps to the label of the run that the index is in, each being from its start to the next one's.
+    /// Falls through if that is the last, whose label it returns.
+    fn search(&mut self, index: Gpr, runs: &[(u32, Label)]) -> Label {
+        match *runs {
+            [] => unreachable!("the default is always there"),
+            [(_, only)] => only,
+            [(_, first), (start, last)] => {
+                self.compare_index(index, start);
+                self.asm.jcc(Cond::B, first);
+                last
+            }
+            [(_, first), (start, middle), (end, last)] if start + 1 == end => {
+                self.compare_index(index, start);
+                self.asm.jcc(Cond::B, first);
+                self.asm.jcc(Cond::E, middle);
+                last
+            }
+            _ => {
+                let (below, above) = runs.split_at(runs.len() / 2);
+                let beyond = self.asm.new_label();
+                self.compare_index(index, above[0].0);
+                self.asm.jcc_short(Cond::Ae, beyond);
+                let last = self.search(index, below);
+                self.asm.jmp(last);
+                self.asm.bind(beyond);
+                self.search(index, above)
+            }
+        }
+    }
+
+    fn compare_index(&mut self, index: Gpr, start: u32) {
+        self.asm.alu_ri(Alu::Cmp, Size::S32, index, start.cast_signed());
     }
 
     /// Where a `br_table` jumps for this depth: to the target itself, or to a stub that takes the

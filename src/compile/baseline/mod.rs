@@ -147,6 +147,8 @@ pub(crate) struct Compiler {
     stubs: Vec<(Label, usize)>,
     /// The depths that the current `br_table` names.
     depths: Vec<u32>,
+    /// Where its targets change, and to what.
+    runs: Vec<(u32, Label)>,
     tables_made: u32,
 }
 
@@ -203,6 +205,7 @@ impl Compiler {
             table_labels: Vec::new(),
             stubs: Vec::new(),
             depths: Vec::new(),
+            runs: Vec::new(),
             tables_made: 0,
         }
     }

@@ -1,12 +1,15 @@
 //! Structured control: blocks, branches, and where they meet.
 //!
 //! A continuation gets a block of its own only when something branches to it, and every block is
-//! sealed as soon as its last branch is there. Nothing recurses: nesting is a vector.
+//! sealed as soon as its last branch is there. No nesting of the program is recursion here: that is a
+//! vector.
 
-use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Value};
 use wasmparser::{BlockType, BrTable};
 
 use super::{Translator, ValType, clif_type, machine};
+use crate::compile::runs::find_runs;
 use crate::error::{LoadError, TrapCode};
 
 /// One open block.
@@ -298,12 +301,17 @@ impl Translator<'_> {
             entries.push(self.table_entry(depth, &mut labels));
         }
         let default = self.table_entry(targets.default(), &mut labels);
-        let pool = &mut self.builder.func.dfg.value_lists;
-        let mut call = |block: &Block| cranelift_codegen::ir::BlockCall::new(*block, [], pool);
-        let table =
-            JumpTableData::new(call(&default), &entries.iter().map(call).collect::<Vec<_>>());
-        let table = self.builder.create_jump_table(table);
-        self.builder.ins().br_table(selector, table);
+        let mut runs = Vec::new();
+        if find_runs(entries.iter().copied().chain([default]), &mut runs) {
+            self.search(selector, &runs);
+        } else {
+            let pool = &mut self.builder.func.dfg.value_lists;
+            let mut call = |block: &Block| cranelift_codegen::ir::BlockCall::new(*block, [], pool);
+            let table =
+                JumpTableData::new(call(&default), &entries.iter().map(call).collect::<Vec<_>>());
+            let table = self.builder.create_jump_table(table);
+            self.builder.ins().br_table(selector, table);
+        }
         for index in labels {
             let entry = self.state.frames[index].entry.take().expect("set by `table_entry`");
             self.builder.switch_to_block(entry);
@@ -313,6 +321,30 @@ impl Translator<'_> {
         }
         self.reachable = false;
         Ok(())
+    }
+
+    /// Jumps to the block of the run that the selector is in, each being from its start to the next one's.
+    fn search(&mut self, selector: Value, runs: &[(u32, Block)]) {
+        if let [(_, only)] = runs {
+            self.builder.ins().jump(*only, &[]);
+            return;
+        }
+        let (below, beyond) = runs.split_at(runs.len() / 2);
+        let start = i64::from(beyond[0].0);
+        let is_below = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, selector, start);
+        let mut side = |runs: &[(u32, Block)]| match runs {
+            [(_, only)] => *only,
+            _ => self.builder.create_block(),
+        };
+        let (to_below, to_beyond) = (side(below), side(beyond));
+        self.builder.ins().brif(is_below, to_below, &[], to_beyond, &[]);
+        for (block, runs) in [(to_below, below), (to_beyond, beyond)] {
+            if runs.len() > 1 {
+                self.builder.switch_to_block(block);
+                self.builder.seal_block(block);
+                self.search(selector, runs);
+            }
+        }
     }
 
     /// The block for the table's entries with this label. `labels` lists the frames that have one.
