@@ -32,7 +32,8 @@ mod regions;
 mod registers;
 mod signals;
 mod state;
-#[cfg(test)]
+// It runs guests, which Miri does not.
+#[cfg(all(test, not(miri)))]
 mod steps;
 mod table;
 #[cfg(test)]
