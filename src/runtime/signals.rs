@@ -44,8 +44,9 @@ pub(super) fn install() -> io::Result<()> {
         // On the alternate stack, for the guest may have used up its own. Not masked while it runs,
         // so that a fault in a previous handler is seen by that library as before.
         let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
-        let mut none = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: `sigemptyset` initialises the set.
+        // Zeros from the start: some libraries make only the part empty that the kernel knows.
+        let mut none = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: the set is initialised, as a set and before that as integers.
         let none = unsafe {
             libc::sigemptyset(none.as_mut_ptr());
             none.assume_init()
