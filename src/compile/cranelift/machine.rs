@@ -113,8 +113,9 @@ fn without_frame<'c>(
     unit: &Unit<'_>,
     context: &'c Context,
 ) -> Option<&'c [u8]> {
-    /// `sub rsp, imm8` and `sub rsp, imm32`: something lies in the frame.
-    const USES: [[u8; 3]; 2] = [[0x48, 0x83, 0xec], [0x48, 0x81, 0xec]];
+    /// `sub rsp, imm8` and `sub rsp, imm32`: something lies in the frame. `mov r11, rsp`: so much that all
+    /// its pages are touched first, in a loop.
+    const USES: [[u8; 3]; 3] = [[0x48, 0x83, 0xec], [0x48, 0x81, 0xec], [0x49, 0x89, 0xe3]];
     let buffer = &context.compiled_code()?.buffer;
     let code = buffer.data().strip_prefix(&ENTER)?.strip_suffix(&LEAVE)?;
     let signature = Signature::of(unit.info.function_type(body.function));
