@@ -1,8 +1,6 @@
-;; A fast Fourier transform of 2^12 complex f64, forth and back, in place, n times. They take 64 KiB: with
-;; many more, accesses a power of two apart fall into few sets of the caches, and what counts is not the
-;; code, but how few of them are under way at once.
+;; A fast Fourier transform of 2^n complex f64, forth and back, in place.
 (module
-  (memory 1)
+  (memory 64)
   ;; `sign` is 1 or -1; `sine` and `cosine` are of the smallest angle, doubled from stage to stage
   ;; the other way round, so that no table is needed.
   (func $transform (param $log i32) (param $sign f64)
@@ -82,23 +80,22 @@
         (f64.sqrt (f64.mul (f64.add (f64.const 1) (local.get $cr)) (f64.const 0.5))))
       (local.set $half (local.get $step))
       (br_if $stages (i32.lt_u (local.get $half) (local.get $n)))))
-  (func (export "run") (param $times i32) (result i64)
-    (local $p i32) (local $sum f64)
+  (func (export "run") (param $log i32) (result i64)
+    (local $p i32) (local $end i32) (local $sum f64)
+    (local.set $end (i32.shl (i32.const 16) (local.get $log)))
     (loop $fill
       (f64.store (local.get $p)
         (f64.convert_i32_s (i32.sub (i32.rem_u (local.get $p) (i32.const 1009)) (i32.const 500))))
       (f64.store offset=8 (local.get $p)
         (f64.convert_i32_s (i32.sub (i32.rem_u (local.get $p) (i32.const 97)) (i32.const 48))))
       (br_if $fill
-        (i32.lt_u (local.tee $p (i32.add (local.get $p) (i32.const 16))) (i32.const 0x10000))))
-    (loop $again
-      (call $transform (i32.const 12) (f64.const 1))
-      (call $transform (i32.const 12) (f64.const -1))
-      (br_if $again (local.tee $times (i32.sub (local.get $times) (i32.const 1)))))
+        (i32.lt_u (local.tee $p (i32.add (local.get $p) (i32.const 16))) (local.get $end))))
+    (call $transform (local.get $log) (f64.const 1))
+    (call $transform (local.get $log) (f64.const -1))
     (local.set $p (i32.const 0))
     (loop $check
       (local.set $sum
         (f64.add (f64.mul (local.get $sum) (f64.const 0.75)) (f64.load (local.get $p))))
       (br_if $check
-        (i32.lt_u (local.tee $p (i32.add (local.get $p) (i32.const 16))) (i32.const 0x10000))))
+        (i32.lt_u (local.tee $p (i32.add (local.get $p) (i32.const 16))) (local.get $end))))
     (i64.reinterpret_f64 (local.get $sum))))

@@ -74,7 +74,8 @@ kernels! {
     "bigint" 1_200
     "mandelbrot" 200
     "lu" 240
-    "fft" 25
+    "fft" 15
+    "fft_small" 25
     "blur" 12
 }
 
