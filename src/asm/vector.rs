@@ -64,6 +64,13 @@ impl From<Xmm> for VectorRm {
     }
 }
 
+impl From<Mem> for VectorRm {
+    #[inline]
+    fn from(mem: Mem) -> Self {
+        Self::Mem(mem)
+    }
+}
+
 /// The operand in ModRM's `rm`, of either register file.
 #[derive(Clone, Copy)]
 enum Rm {

@@ -1,5 +1,6 @@
 //! The exact bytes of every instruction form, and how they read.
 
+use super::super::vector::*;
 use super::*;
 use Alu::*;
 use Cond::*;
@@ -279,6 +280,30 @@ golden! { stack_control_flow_and_padding
 }
 
 golden! { scalar_floating_point
+    vector(ADDSS, Xmm1, Xmm1, Xmm2) "F3 0F 58 CA" "addss xmm1,xmm2";
+    vector(ADDSD, Xmm9, Xmm9, Xmm2) "F2 44 0F 58 CA" "addsd xmm9,xmm2";
+    vector(ADDSS, Xmm8, Xmm8, m(Rax, 0)) "F3 44 0F 58 00" "addss xmm8,[rax]";
+    vector(ADDSD, Xmm0, Xmm0, m(R12, 4)) "F2 41 0F 58 44 24 04" "addsd xmm0,[r12+4]";
+    vector(SUBSS, Xmm3, Xmm3, Xmm10) "F3 41 0F 5C DA" "subss xmm3,xmm10";
+    vector(SUBSD, Xmm15, Xmm15, Xmm15) "F2 45 0F 5C FF" "subsd xmm15,xmm15";
+    vector(SUBSS, Xmm3, Xmm3, m(Rbp, 0)) "F3 0F 5C 5D 00" "subss xmm3,[rbp]";
+    vector(SUBSD, Xmm3, Xmm3, m(R8, 0)) "F2 41 0F 5C 18" "subsd xmm3,[r8]";
+    vector(MULSS, Xmm0, Xmm0, Xmm1) "F3 0F 59 C1" "mulss xmm0,xmm1";
+    vector(MULSD, Xmm0, Xmm0, Xmm8) "F2 41 0F 59 C0" "mulsd xmm0,xmm8";
+    vector(MULSS, Xmm9, Xmm9, mx(R9, R10, X4, 0)) "F3 47 0F 59 0C 91" "mulss xmm9,[r9+r10*4]";
+    vector(MULSD, Xmm1, Xmm1, m(Rcx, 0)) "F2 0F 59 09" "mulsd xmm1,[rcx]";
+    vector(DIVSS, Xmm12, Xmm12, Xmm1) "F3 44 0F 5E E1" "divss xmm12,xmm1";
+    vector(DIVSD, Xmm1, Xmm1, Xmm0) "F2 0F 5E C8" "divsd xmm1,xmm0";
+    vector(DIVSS, Xmm1, Xmm1, m(Rdx, 1)) "F3 0F 5E 4A 01" "divss xmm1,[rdx+1]";
+    vector(DIVSD, Xmm1, Xmm1, m(Rdx, 0x80)) "F2 0F 5E 8A 80 00 00 00" "divsd xmm1,[rdx+80h]";
+    vector(MINSS, Xmm5, Xmm5, Xmm6) "F3 0F 5D EE" "minss xmm5,xmm6";
+    vector(MINSD, Xmm5, Xmm5, Xmm14) "F2 41 0F 5D EE" "minsd xmm5,xmm14";
+    vector(MINSS, Xmm5, Xmm5, m(Rbx, 0)) "F3 0F 5D 2B" "minss xmm5,[rbx]";
+    vector(MINSD, Xmm5, Xmm5, m(Rbx, 0)) "F2 0F 5D 2B" "minsd xmm5,[rbx]";
+    vector(MAXSS, Xmm13, Xmm13, Xmm6) "F3 44 0F 5F EE" "maxss xmm13,xmm6";
+    vector(MAXSD, Xmm7, Xmm7, Xmm6) "F2 0F 5F FE" "maxsd xmm7,xmm6";
+    vector(MAXSS, Xmm7, Xmm7, m(Rsi, 0)) "F3 0F 5F 3E" "maxss xmm7,[rsi]";
+    vector(MAXSD, Xmm7, Xmm7, m(Rdi, 0)) "F2 0F 5F 3F" "maxsd xmm7,[rdi]";
     sqrts_rr(F32, Xmm2, Xmm3) "F3 0F 51 D3" "sqrtss xmm2,xmm3";
     sqrts_rr(F64, Xmm8, Xmm9) "F2 45 0F 51 C1" "sqrtsd xmm8,xmm9";
     sqrts_rm(F32, Xmm2, m(R10, 0)) "F3 41 0F 51 12" "sqrtss xmm2,[r10]";

@@ -1,5 +1,6 @@
 //! The forms of every instruction family, swept by `round_trip`.
 
+use super::super::vector::*;
 use super::round_trip::Operand::*;
 use super::round_trip::*;
 use super::*;
@@ -345,6 +346,23 @@ fn floating_point() {
     both! { forms:
         sqrts_rr sqrts_rm Sqrtss Sqrtsd;
         ucomis_rr ucomis_rm Ucomiss Ucomisd;
+    }
+    for (op, name, bytes) in [
+        (ADDSS, Mnemonic::Addss, 4),
+        (ADDSD, Mnemonic::Addsd, 8),
+        (SUBSS, Mnemonic::Subss, 4),
+        (SUBSD, Mnemonic::Subsd, 8),
+        (MULSS, Mnemonic::Mulss, 4),
+        (MULSD, Mnemonic::Mulsd, 8),
+        (DIVSS, Mnemonic::Divss, 4),
+        (DIVSD, Mnemonic::Divsd, 8),
+        (MINSS, Mnemonic::Minss, 4),
+        (MINSD, Mnemonic::Minsd, 8),
+        (MAXSS, Mnemonic::Maxss, 4),
+        (MAXSD, Mnemonic::Maxsd, 8),
+    ] {
+        forms.push(form(name, [X(0), X(1)], move |a, p| a.vector(op, p.x(0), p.x(0), p.x(1))));
+        forms.push(form(name, [X(0), M(bytes)], move |a, p| a.vector(op, p.x(0), p.x(0), p.m())));
     }
     for float in FLOATS {
         let bytes = 4 << float as usize;

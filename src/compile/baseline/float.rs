@@ -6,7 +6,7 @@
 use super::Compiler;
 use super::registers::{Operand, float_size_of, size_of};
 use crate::asm::vector::*;
-use crate::asm::{Alu, Cond, FloatSize, Rounding, Size, VectorOp, VectorRm, Xmm};
+use crate::asm::{Alu, Cond, FloatSize, Rounding, Size, VectorOp, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, SCRATCH};
 use crate::module::ValType;
 
@@ -102,7 +102,7 @@ impl Compiler {
     fn emit_float(&mut self, op: FloatOp, ty: ValType, dst: Xmm, left: Xmm, right: Operand) {
         let op = op.instruction(float_size_of(ty));
         if let Some(right) = self.in_memory(right) {
-            return self.asm.vector(op, dst, left, VectorRm::Mem(right));
+            return self.asm.vector(op, dst, left, right);
         }
         let right = self.xmm_or_scratch(ty, right);
         self.asm.vector(op, dst, left, right);

@@ -113,13 +113,10 @@ fn without_frame<'c>(
     unit: &Unit<'_>,
     context: &'c Context,
 ) -> Option<&'c [u8]> {
-    /// `sub rsp, imm8` and `sub rsp, imm32`: something lies in the frame. `mov r11, rsp`: so much that all
-    /// its pages are touched first, in a loop.
-    const USES: [[u8; 3]; 3] = [[0x48, 0x83, 0xec], [0x48, 0x81, 0xec], [0x49, 0x89, 0xe3]];
     let buffer = &context.compiled_code()?.buffer;
     let code = buffer.data().strip_prefix(&ENTER)?.strip_suffix(&LEAVE)?;
     let signature = Signature::of(unit.info.function_type(body.function));
-    let is_used = USES.iter().any(|uses| code.starts_with(uses)) || signature.stack_bytes > 0;
+    let is_used = buffer.frame_layout()?.frame_to_fp_offset > 0 || signature.stack_bytes > 0;
     // With one block, the end is the only way out.
     let is_one_block = context.func.layout.blocks().nth(1).is_none();
     let is_expected_late = unit.in_segments.contains(&body.function);
