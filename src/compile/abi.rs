@@ -435,16 +435,25 @@ pub(crate) struct ThreadState {
     pub host_return: AtomicUsize,
 }
 
-/// What [`ThreadState::entry_sp`] points to, on the stack.
+/// What [`ThreadState::entry_sp`] points to, on the stack: the frame of an entry, as it is pushed.
 #[repr(C)]
 pub(crate) struct EntryRecord {
+    /// What [`ThreadState::requests`] was: the first request that may concern the entry. Before it has
+    /// been read, [`UNCOUNTED`].
+    pub requests: u64,
     /// The entry before this one on the thread, from a host function that its guest called.
     pub before: *const EntryRecord,
-    /// What [`ThreadState::requests`] was: the first request that may concern the entry.
-    pub requests: u64,
     /// The context that was entered: an instance's, or that of a function of the host.
     pub vmctx: *const VmContext,
+    /// Where a guest goes on that does not return, with rsp behind this record, the host's rbp and rbx,
+    /// and 1 in r11.
+    pub landing: usize,
+    pub rbp: usize,
+    pub rbx: usize,
 }
+
+/// The number of a request that never comes.
+pub(crate) const UNCOUNTED: u64 = u64::MAX;
 
 /// Offset of the stack limit in the [`VmContext`].
 pub(crate) const STACK_LIMIT: i32 = offset_of!(VmContext, stack_limit) as i32;

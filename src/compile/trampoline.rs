@@ -1,41 +1,21 @@
-//! The crossings between host and wasm, emitted once per engine and shared by both tiers.
+//! The crossings between host and wasm, emitted once per process and shared by both tiers.
 //!
-//! There are as few as the convention allows, and none per function or per signature: an entry
-//! for each number of integer parameters and each register class of the result, one entry that
-//! takes everything from memory, and the way out of a trap. All entries push the same frame, so
-//! that one landing pad serves them all:
-//!
-//! ```text
-//! return address of the host
-//! rbp rbx r12 r13 r14 r15              a trap skips the epilogues that would restore them
-//! the context
-//! the thread's requests so far
-//! the entry before this one, or 0      ThreadState::entry_sp points here: an EntryRecord
-//! ```
-//!
-//! What calls do one after the other must not become a chain: an entry reads nothing that the entry
-//! before it has written, but the one register that it restores, and its stack pointer comes from
-//! additions only.
+//! There are as few as the convention allows, and none per function or per signature. The way in is
+//! `runtime/enter.rs`, in the host's code; here is what stands behind it for arguments that do not all
+//! travel in registers, the ways to functions of the host, and the way out of a trap.
 
 use std::mem::offset_of;
 
 use super::abi::{
     ENTRY_SP, EntryRecord, FLOAT_PARAMS, FLOAT_RESULTS, HOST_RETURN, INT_PARAMS, INT_RESULTS,
-    RAISE_TRAP_LEN, RECORD_TRAP, REQUESTS, SHIM, THREAD, VMCTX,
+    RAISE_TRAP_LEN, RECORD_TRAP, SHIM, THREAD, VMCTX,
 };
 use crate::asm::{Alu, Assembler, Cond, Gpr, Label, Mem, Scale, Size};
 
-/// What an entry pushes, in this order.
-const SAVED: [Gpr; 6] = [Gpr::Rbp, Gpr::Rbx, Gpr::R12, Gpr::R13, Gpr::R14, VMCTX];
-/// The size of what it pushes behind that: an [`EntryRecord`].
-const RECORD: i32 = size_of::<EntryRecord>() as i32;
-/// The size of all of it.
-const FRAME: i32 = 8 * SAVED.len() as i32 + RECORD;
-
-/// Everything that [`RegisterFile`]-entries move between memory and registers.
+/// Everything that crossings move between memory and registers, where not all of it is in registers.
 ///
 /// The caller fills `ints`, `floats` and the stack arguments as [`Slots`](super::abi::Slots) places
-/// them; the entry fills in the results. What a signature does not use may hold anything.
+/// them; the crossing fills in the results. What a signature does not use may hold anything.
 #[repr(C)]
 pub(crate) struct RegisterFile {
     pub ints: [u64; 6],
@@ -61,35 +41,15 @@ impl Default for RegisterFile {
     }
 }
 
-/// The class of register that a direct entry leaves the result in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResultClass {
-    /// The result in rax, the status in rdx.
-    Int,
-    /// The result in xmm0 or none, the status in rax.
-    FloatOrNone,
-}
-
-/// The most integer parameters that a direct entry takes.
-pub(crate) const MAX_DIRECT_INTS: usize = INT_PARAMS.len();
-/// The most float parameters that a direct entry takes.
-pub(crate) const MAX_DIRECT_FLOATS: usize = FLOAT_PARAMS.len();
-
-/// Offsets of direct entries, by number of integer parameters, then by [`ResultClass`].
-pub(crate) type DirectEntries = [[u32; 2]; MAX_DIRECT_INTS + 1];
-
 /// The trampolines' code, and where each starts in it.
 pub(crate) struct Trampolines {
     pub bytes: Vec<u8>,
-    /// `extern "sysv64" fn(parameters…, *mut VmContext, code) -> { result, status: u64 }`. A status
-    /// other than 0 means a trap.
-    pub direct: DirectEntries,
-    /// `extern "sysv64" fn(*mut RegisterFile, *mut VmContext, code) -> u64`, the status.
-    pub indirect: u32,
+    /// `fn(*mut RegisterFile, code)`, in wasm's convention: calls the code with what the file holds.
+    pub spread: u32,
     /// What wasm calls for a function of the host, with its [`HostContext`](super::abi::HostContext)
     /// in [`VMCTX`], where the parameters travel in registers and there is at most one result: by
     /// number of integer parameters.
-    pub host_direct: [u32; MAX_DIRECT_INTS + 1],
+    pub host_direct: [u32; INT_PARAMS.len() + 1],
     /// The same for all other signatures: the shim gets a [`RegisterFile`].
     pub host_indirect: u32,
     /// What a shim returns to that has failed.
@@ -104,16 +64,13 @@ impl Trampolines {
     /// Emits them all.
     pub fn emit() -> Trampolines {
         let mut asm = Assembler::new();
-        const CLASSES: [ResultClass; 2] = [ResultClass::Int, ResultClass::FloatOrNone];
-        let direct = std::array::from_fn(|ints| CLASSES.map(|class| direct(&mut asm, ints, class)));
-        let indirect = indirect(&mut asm);
+        let spread = spread(&mut asm);
         let ending = ending(&mut asm);
         let host_direct = std::array::from_fn(|ints| host_direct(&mut asm, ints));
         let host_indirect = host_indirect(&mut asm, ending.record);
         Trampolines {
             bytes: asm.buf.bytes().to_vec(),
-            direct,
-            indirect,
+            spread,
             host_direct,
             host_indirect,
             host_failed: ending.host_failed,
@@ -128,148 +85,12 @@ fn start(asm: &mut Assembler) -> u32 {
     asm.offset()
 }
 
-pub(super) fn push_saved(asm: &mut Assembler) {
-    for saved in SAVED {
-        asm.push_r(saved);
-    }
-}
-
-/// The way out that restores everything.
-pub(super) fn pop_saved_and_return(asm: &mut Assembler) {
-    for saved in SAVED.into_iter().rev() {
-        asm.pop_r(saved);
-    }
-    asm.ret();
-}
-
-/// Pushes the [`EntryRecord`] and notes it as the thread's innermost. Clobbers rax; needs [`VMCTX`].
-/// The caller emits what this returns behind its own return.
-pub(super) fn enter(asm: &mut Assembler) -> Nested {
-    let nested = push_outermost(asm);
-    let entered = asm.new_label();
-    asm.bind(entered);
-    asm.mov_mr(Size::S64, Mem::base(Gpr::Rax, ENTRY_SP), Gpr::Rsp);
-    Nested { nested, entered }
-}
-
-/// Pushes the record of an entry that no other is around; branches to the label this returns, with
-/// the thread's state in rax and the last word left to push, if there is one.
-fn push_outermost(asm: &mut Assembler) -> Label {
-    let nested = asm.new_label();
-    asm.mov_rm(Size::S64, Gpr::Rax, Mem::base(VMCTX, THREAD));
-    asm.push_r(VMCTX);
-    asm.push_m(Mem::base(Gpr::Rax, REQUESTS));
-    // The branch, instead of pushing whatever is there, keeps a chain of loads and stores through
-    // this word from linking each call to the one before.
-    asm.alu_mi(Alu::Cmp, Size::S64, Mem::base(Gpr::Rax, ENTRY_SP), 0);
-    asm.jcc(Cond::Ne, nested);
-    asm.push_imm32(0);
-    nested
-}
-
-/// The part of [`enter`] for entries from a host function that wasm called: out of the way.
-pub(super) struct Nested {
-    nested: Label,
-    entered: Label,
-}
-
-impl Nested {
-    pub(super) fn emit(self, asm: &mut Assembler) {
-        asm.bind(self.nested);
-        asm.push_m(Mem::base(Gpr::Rax, ENTRY_SP));
-        asm.jmp(self.entered);
-    }
-}
-
-/// Makes the entry before this one the innermost again, and takes the record off the stack. Clobbers
-/// r11; needs [`VMCTX`].
-pub(super) fn leave(asm: &mut Assembler) {
-    make_outer_innermost(asm);
-    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, RECORD - 8);
-}
-
-/// Pops the innermost entry's first word. From the next instruction on the entry before it is the
-/// innermost, for a signal handler too.
-fn make_outer_innermost(asm: &mut Assembler) {
-    asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
-    asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
-}
-
-/// The way out behind a call that returned: the callee has kept all but [`VMCTX`], which is the
-/// entry's own doing. Loading the others, too, would make each call wait for the one before.
-fn leave_and_return(asm: &mut Assembler) {
-    const { assert!(matches!(SAVED[SAVED.len() - 1], VMCTX)) };
-    make_outer_innermost(asm);
-    drop_frame_and_return(asm, 8);
-}
-
-/// The end of that, where so many bytes of the frame are gone already.
-fn drop_frame_and_return(asm: &mut Assembler, gone: i32) {
-    asm.mov_rm(Size::S64, VMCTX, Mem::base(Gpr::Rsp, RECORD - gone));
-    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, FRAME - gone);
-    asm.ret();
-}
-
-/// The entry for functions whose parameters all travel in registers, with at most one result.
-///
-/// The parameters are already where wasm code wants them. The context and the code follow them as
-/// two more integer parameters.
-fn direct(asm: &mut Assembler, ints: usize, class: ResultClass) -> u32 {
-    let at = start(asm);
-    push_saved(asm);
-    // Behind what was pushed and the return address lie the arguments that found no register.
-    let argument = |index: usize| {
-        let stacked = index.checked_sub(INT_PARAMS.len())? as i32;
-        Some(Mem::base(Gpr::Rsp, 8 * (SAVED.len() as i32 + 1 + stacked)))
-    };
-    match argument(ints) {
-        None => asm.mov_rr(Size::S64, VMCTX, INT_PARAMS[ints]),
-        Some(place) => asm.mov_rm(Size::S64, VMCTX, place),
-    }
-    let code = match argument(ints + 1) {
-        None => INT_PARAMS[ints + 1],
-        Some(place) => {
-            asm.mov_rm(Size::S64, Gpr::R11, place);
-            Gpr::R11
-        }
-    };
-    // Twice, because leaving an outermost entry takes no load.
-    let nested = push_outermost(asm);
-    let entry_sp = |base: Gpr| Mem::base(base, ENTRY_SP);
-    asm.mov_mr(Size::S64, entry_sp(Gpr::Rax), Gpr::Rsp);
-    asm.call_r(code);
-    asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
-    asm.mov_mi(Size::S64, entry_sp(Gpr::R11), 0);
-    asm.zero(status_register(class));
-    drop_frame_and_return(asm, 0);
-
-    asm.bind(nested);
-    asm.push_m(entry_sp(Gpr::Rax));
-    asm.mov_mr(Size::S64, entry_sp(Gpr::Rax), Gpr::Rsp);
-    asm.call_r(code);
-    asm.zero(status_register(class));
-    leave_and_return(asm);
-    at
-}
-
-fn status_register(class: ResultClass) -> Gpr {
-    match class {
-        ResultClass::Int => Gpr::Rdx,
-        ResultClass::FloatOrNone => Gpr::Rax,
-    }
-}
-
-/// The entry for everything else: arguments come from a [`RegisterFile`], results go there.
-fn indirect(asm: &mut Assembler) -> u32 {
+/// What calls with the contents of a [`RegisterFile`], and fills its results in.
+fn spread(asm: &mut Assembler) -> u32 {
     const FILE: Gpr = Gpr::Rdi;
     let field = |base: Gpr, offset: usize| Mem::base(base, offset as i32);
     let at = start(asm);
-    push_saved(asm);
-    asm.mov_rr(Size::S64, VMCTX, Gpr::Rsi);
-    asm.mov_rr(Size::S64, Gpr::R11, Gpr::Rdx);
-    let nested = enter(asm);
-    // Twice, to keep the stack aligned.
-    asm.push_r(FILE);
+    asm.mov_rr(Size::S64, Gpr::R11, Gpr::Rsi);
     asm.push_r(FILE);
     asm.mov_rm(Size::S64, Gpr::Rax, field(FILE, offset_of!(RegisterFile, stack)));
     asm.mov_rm(Size::S64, Gpr::Rcx, field(FILE, offset_of!(RegisterFile, stack_words)));
@@ -292,7 +113,6 @@ fn indirect(asm: &mut Assembler) -> u32 {
     asm.call_r(Gpr::R11);
     // The callee has popped the stack arguments.
     asm.pop_r(Gpr::R11);
-    asm.pop_r(Gpr::R11);
     for (i, gpr) in INT_RESULTS.into_iter().enumerate() {
         let slot = field(Gpr::R11, offset_of!(RegisterFile, int_results) + 8 * i);
         asm.mov_mr(Size::S64, slot, gpr);
@@ -300,9 +120,7 @@ fn indirect(asm: &mut Assembler) -> u32 {
     for (i, xmm) in FLOAT_RESULTS.into_iter().enumerate() {
         asm.movups_mr(field(Gpr::R11, offset_of!(RegisterFile, float_results) + 16 * i), xmm);
     }
-    asm.zero(Gpr::Rax);
-    leave_and_return(asm);
-    nested.emit(asm);
+    asm.ret();
     at
 }
 
@@ -423,11 +241,16 @@ fn ending(asm: &mut Assembler) -> Ending {
     let landing_pad = asm.offset();
     asm.mov_rm(Size::S64, Gpr::R11, Mem::base(VMCTX, THREAD));
     asm.mov_rm(Size::S64, Gpr::Rsp, Mem::base(Gpr::R11, ENTRY_SP));
+    // The fields of the `EntryRecord` in their order. Once its second one is popped, the entry before
+    // it is the innermost, for a signal handler too.
+    const { assert!(size_of::<EntryRecord>() == 6 * 8) };
+    asm.pop_r(Gpr::Rcx);
     asm.pop_m(Mem::base(Gpr::R11, ENTRY_SP));
-    asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, RECORD - 8);
-    // The status, wherever the entry's caller looks for it.
-    asm.mov_ri(Size::S32, Gpr::Rax, 1);
-    asm.mov_ri(Size::S32, Gpr::Rdx, 1);
-    pop_saved_and_return(asm);
+    asm.pop_r(Gpr::Rcx);
+    asm.pop_r(Gpr::Rcx);
+    asm.pop_r(Gpr::Rbp);
+    asm.pop_r(Gpr::Rbx);
+    asm.mov_ri(Size::S32, Gpr::R11, 1);
+    asm.jmp_r(Gpr::Rcx);
     Ending { record, host_failed, raise_trap, landing_pad }
 }

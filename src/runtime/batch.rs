@@ -1,22 +1,26 @@
 //! A function over columns of arguments: one entry for all rows.
 //!
-//! Where the signature has a direct entry, the rows are a loop of machine code (`compile::batch`), one
-//! for each signature that the program names, made when it is first asked for and kept. Everything
-//! else is a loop of ordinary calls, in Rust. Whoever ends a call ends all of it, either way.
+//! Where everything travels in registers, the rows are a loop of machine code (`compile::batch`), made
+//! when it is first asked for and kept beside the function's own code. Everything else is a loop of
+//! ordinary calls, in Rust. Whoever ends a call ends all of it, either way.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::code::{CodeMemory, CodeRegion};
+use super::code::CodeMemory;
+use super::engine::Engine;
+use super::enter::{Arguments, enter};
 use super::func::{nanoseconds, unwatched};
+use super::instance::Inner;
 use super::interrupt;
 use super::thread::Thread;
 use super::typed::{TypedFunc, WasmFn, WasmResults, WasmTy, each_arity, is_direct};
-use crate::compile::abi::VmContext;
-use crate::compile::batch::{self, BatchFile, MAX_COLUMNS};
+use crate::compile::abi::{Slot, VmFunction};
+use crate::compile::batch::{self, BatchFile, MAX_COLUMNS, MAX_LOOP};
 use crate::error::{BatchError, Trap, TrapCode};
 use crate::module::ValType;
 
@@ -46,11 +50,36 @@ use crate::module::ValType;
 /// ```
 pub struct BatchFunc<F> {
     func: TypedFunc<F>,
-    /// The loop for this signature, if there is one.
-    rows: Option<Loop>,
+    /// The loop for this function, if there is one: in its module's [`Loops`].
+    rows: Option<*const u8>,
 }
 
-type Loop = unsafe extern "sysv64" fn(*mut BatchFile, *mut VmContext, *const u8) -> u64;
+/// The loops for the functions of a module, which live as long as that.
+///
+/// Which function it is, its address does not tell alone: there is one crossing for many functions of
+/// the host.
+#[derive(Default)]
+pub(super) struct Loops(Mutex<HashMap<(usize, Types, Types), CodeMemory>>);
+
+type Types = &'static [ValType];
+
+impl Loops {
+    /// The loop for a function at that address; `None` if the system has no memory for it.
+    fn of(&self, engine: &Engine, code: usize, params: Types, results: Types) -> Option<*const u8> {
+        let mut loops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = match loops.entry((code, params, results)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let mut draft = engine.allocate_code(MAX_LOOP).ok()?;
+                let bytes = batch::emit(params, results.first().copied(), code, draft.address());
+                draft.truncate(bytes.len());
+                draft.bytes_mut().copy_from_slice(&bytes);
+                new.insert(draft.publish().ok()?)
+            }
+        };
+        Some(code.address() as *const u8)
+    }
+}
 
 impl<F> Clone for BatchFunc<F> {
     fn clone(&self) -> Self {
@@ -66,35 +95,17 @@ impl<F: WasmFn> fmt::Debug for BatchFunc<F> {
 
 impl<F: WasmFn> From<TypedFunc<F>> for BatchFunc<F> {
     fn from(func: TypedFunc<F>) -> BatchFunc<F> {
-        let rows =
-            if is_direct(F::PARAMS, F::RESULTS) { loop_of(F::PARAMS, F::RESULTS) } else { None };
+        let VmFunction { code, vmctx } = func.function;
+        let rows = if is_direct(F::PARAMS, F::RESULTS) {
+            // SAFETY: the instance that `func` owns keeps the context alive, which names the instance
+            // that it belongs to.
+            let module = unsafe { &(*(*vmctx).instance.cast::<Inner>()).module };
+            module.0.loops.of(module.engine(), code as usize, F::PARAMS, F::RESULTS)
+        } else {
+            None
+        };
         BatchFunc { func, rows }
     }
-}
-
-/// The loop for a signature with a direct entry; `None` if the system has no memory for it.
-fn loop_of(params: &'static [ValType], results: &'static [ValType]) -> Option<Loop> {
-    /// As many as the program's types name, so that none is ever freed.
-    type Loops = HashMap<(&'static [ValType], &'static [ValType]), CodeMemory>;
-    static LOOPS: Mutex<Option<Loops>> = Mutex::new(None);
-
-    let mut loops = LOOPS.lock().unwrap_or_else(PoisonError::into_inner);
-    let loops = loops.get_or_insert_default();
-    let address = match loops.get(&(params, results)) {
-        Some(code) => code.address(),
-        None => {
-            let code = publish(&batch::emit(params, results.first().copied()))?;
-            loops.entry((params, results)).or_insert(code).address()
-        }
-    };
-    // SAFETY: the code at that address has this signature, and is there for good.
-    Some(unsafe { std::mem::transmute::<usize, Loop>(address) })
-}
-
-fn publish(bytes: &[u8]) -> Option<CodeMemory> {
-    let mut draft = CodeRegion::for_trampolines().ok()?.allocate(bytes.len())?.ok()?;
-    draft.bytes_mut().copy_from_slice(bytes);
-    draft.publish().ok()
 }
 
 /// Checks that all columns are as long as the results.
@@ -110,25 +121,26 @@ impl<F: WasmFn> BatchFunc<F> {
     ///
     /// # Safety
     ///
-    /// The loop is that of the signature; columns and results have that many rows of its types, and
+    /// The loop is that of the function; columns and results have that many rows of its types, and
     /// nobody else uses the results.
     unsafe fn run(
         &self,
-        run: Loop,
+        code: *const u8,
         columns: &[*const u8],
         results: *mut u8,
         rows: usize,
     ) -> Result<(), BatchError> {
         let mut file = BatchFile { columns: [ptr::null(); MAX_COLUMNS], results, rows, row: 0 };
         file.columns[..columns.len()].copy_from_slice(columns);
-        let function = self.func.function;
-        // SAFETY: the caller vouches for loop and columns; the function is of the loop's signature,
-        // and its instance, which `self` keeps alive, owns the context and is on its thread.
-        let status = unsafe {
-            let call = || run(&mut file, function.vmctx, function.code);
-            interrupt::call_with_default(function.vmctx, call)
+        let rows = VmFunction { code, ..self.func.function };
+        let mut arguments = Arguments::new();
+        arguments.set(Slot::Int(0), (&raw mut file) as u64);
+        // SAFETY: the caller vouches for loop and columns; the function's instance, which `self` keeps
+        // alive, owns the context and is on its thread.
+        let done = unsafe {
+            interrupt::call_with_default(rows.vmctx, || enter(rows, arguments)).flatten()
         };
-        if status == Some(0) {
+        if done.is_some() {
             return Ok(());
         }
         Err(BatchError::Trap { row: file.row, trap: self.func.take_trap() })
@@ -218,15 +230,16 @@ macro_rules! batch_func {
                 let ($($param,)*) = columns;
                 let rows = results.len();
                 check_lengths(&[$($param.len()),*], rows)?;
-                if let Some(run) = self.rows {
+                if let Some(code) = self.rows {
                     if rows == 0 {
                         return Ok(());
                     }
                     let columns = [$($param.as_ptr().cast::<u8>()),*];
-                    // SAFETY: `loop_of` made it for this signature. The columns have just been seen
-                    // to be as long as the results, and are of the signature's types; a signature
-                    // with a loop has at most one result, which lies in memory as in a column.
-                    return unsafe { self.run(run, &columns, results.as_mut_ptr().cast(), rows) };
+                    // SAFETY: the loop was made for this function and signature. The columns have
+                    // just been seen to be as long as the results, and are of the signature's types;
+                    // a signature with a loop has at most one result, which lies in memory as in a
+                    // column.
+                    return unsafe { self.run(code, &columns, results.as_mut_ptr().cast(), rows) };
                 }
                 self.run_each(results, |row| self.func.call($($param[row]),*))
             }

@@ -68,9 +68,7 @@ impl CodeRegion {
     /// A small region for code that is not a guest's: faults in it are none of ours.
     pub fn for_trampolines() -> io::Result<Arc<CodeRegion>> {
         let page = page_size();
-        let region = Self::map_once(2 * page, page)?;
-        regions::CROSSINGS.add(region.executable_range());
-        Ok(Arc::new(region))
+        Ok(Arc::new(Self::map_once(2 * page, page)?))
     }
 
     /// Reserves `len` bytes of address space for guests' code, or as much as the system gives down
@@ -177,7 +175,6 @@ impl CodeRegion {
 impl Drop for CodeRegion {
     fn drop(&mut self) {
         regions::GUESTS.remove(self.executable_range());
-        regions::CROSSINGS.remove(self.executable_range());
         // SAFETY: both mappings were made by this region with this length, and every block that
         // pointed into them held the region alive.
         unsafe {
@@ -264,6 +261,11 @@ impl Draft {
             let start = self.block.region.writable.as_ptr().add(self.block.range.start);
             std::slice::from_raw_parts_mut(start, self.len)
         }
+    }
+
+    /// Where the code will run.
+    pub fn address(&self) -> usize {
+        self.block.region.executable.as_ptr() as usize + self.block.range.start
     }
 
     /// Gives back what lies behind the first `len` bytes and was never written.

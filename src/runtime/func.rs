@@ -4,13 +4,12 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use super::enter::{Arguments, MAX_INTS, Returned, enter};
 use super::instance::{Inner, Instance};
 use super::registers::{FileCall, InMemory};
-use super::typed::{Returned, result_class};
 use super::value::Value;
-use super::{group::Handle, interrupt, trampolines, trap, type_ids};
-use crate::compile::abi::{Slot, Slots, VmContext, VmFuncRef, VmFunction};
-use crate::compile::trampoline::{MAX_DIRECT_FLOATS, MAX_DIRECT_INTS, ResultClass};
+use super::{group::Handle, interrupt, trap, type_ids};
+use crate::compile::abi::{Slot, Slots, VmFuncRef, VmFunction};
 use crate::error::{ArgumentError, Error, Trap};
 use crate::module::{FuncType, ValType};
 
@@ -178,35 +177,46 @@ impl Func {
     ) -> Result<(), Error> {
         let returned = self.ty.results();
         if room == returned.len()
-            && let Some(class) = direct_class(returned)
-            && let Some(ints) = self.few_ints(arguments)
+            && is_direct_result(returned)
+            && let Some(arguments) = self.few_ints(arguments)
         {
             // SAFETY: the arguments have been seen to fit the signature, and to travel in registers as
             // the one result does.
-            let raw = unsafe {
-                let function = self.function();
-                interrupt::call_with_default(function.vmctx, || call_few(function, &ints, class))
-            };
-            return self.finish(raw.flatten(), place);
+            return self.finish(unsafe { self.enter(arguments) }, place);
         }
         self.run_any(arguments, room, &mut place)
     }
 
+    /// Makes a call that goes through registers; `None` after a trap.
+    ///
+    /// # Safety
+    ///
+    /// The arguments are of the signature, which has at most one result and no vector.
+    #[inline(always)]
+    unsafe fn enter(&self, arguments: Arguments) -> Option<Returned> {
+        let function = self.function();
+        // SAFETY: the caller vouches for the arguments; `self` keeps the instance alive, which is on
+        // its thread.
+        unsafe {
+            interrupt::call_with_default(function.vmctx, || enter(function, arguments)).flatten()
+        }
+    }
+
     /// The arguments, if they are as most often: a few integers. They fit the signature then.
     #[inline]
-    fn few_ints(&self, arguments: &[Value]) -> Option<[u64; FEW_INTS]> {
+    fn few_ints(&self, arguments: &[Value]) -> Option<Arguments> {
         let params = self.ty.params();
-        let mut ints = [0; FEW_INTS];
-        if arguments.len() != params.len() {
+        if arguments.len() != params.len() || arguments.len() > MAX_INTS {
             return None;
         }
-        let mut places = ints.iter_mut();
-        for (argument, ty) in arguments.iter().zip(params) {
-            *places.next()? = match (argument, ty) {
+        let mut ints = Arguments::new();
+        for (i, (argument, ty)) in arguments.iter().zip(params).enumerate() {
+            let raw = match (argument, ty) {
                 (Value::I32(value), ValType::I32) => u64::from(*value as u32),
                 (Value::I64(value), ValType::I64) => *value as u64,
                 _ => return None,
             };
+            ints.set(Slot::Int(i), raw);
         }
         Some(ints)
     }
@@ -223,9 +233,9 @@ impl Func {
         if arguments.len() != params.len() || room != returned.len() {
             return Err(self.misfit(arguments, Some(room)));
         }
-        let (mut ints, mut floats) = ([0; MAX_DIRECT_INTS], [0.0; MAX_DIRECT_FLOATS]);
+        let mut registers = Arguments::new();
         let mut slots = Slots::params();
-        let mut direct = true;
+        let mut direct = is_direct_result(returned);
         for (argument, ty) in arguments.iter().zip(params) {
             if argument.ty() != *ty {
                 return Err(self.misfit(arguments, None));
@@ -235,36 +245,33 @@ impl Func {
             }
             let raw = argument.to_raw();
             match slots.next(*ty) {
-                Slot::Int(number) => ints[number] = raw as u64,
-                Slot::Float(number) => floats[number] = f64::from_bits(raw as u64),
                 Slot::Memory(_) => direct = false,
+                slot => registers.set(slot, raw as u64),
             }
             direct &= *ty != ValType::V128;
         }
-        let Some(class) = direct_class(returned).filter(|_| direct) else {
+        if !direct {
             return self.call_file(arguments, place);
-        };
+        }
         // SAFETY: as in `run`; references among the arguments are to functions of the instance's
         // group.
-        let raw = unsafe {
-            let function = self.function();
-            let call = || call_direct(function, &ints, &floats, class);
-            interrupt::call_with_default(function.vmctx, call)
-        };
-        self.finish(raw.flatten(), place)
+        self.finish(unsafe { self.enter(registers) }, place)
     }
 
     /// Passes on the one result that there may be, or the trap.
     #[inline]
-    fn finish(&self, raw: Option<u64>, mut place: impl FnMut(Value)) -> Result<(), Error> {
-        let Some(raw) = raw else { return Err(Error::Trap(self.take_trap())) };
+    fn finish(&self, done: Option<Returned>, mut place: impl FnMut(Value)) -> Result<(), Error> {
+        let Some(Returned { int, float }) = done else { return Err(Error::Trap(self.take_trap())) };
         match self.ty.results() {
             [] => {}
             // Each written where it goes: a value that is made elsewhere and copied waits for itself.
-            [ValType::I32] => place(Value::I32(raw as i32)),
-            [ValType::I64] => place(Value::I64(raw as i64)),
-            // SAFETY: references that come out of a guest are to functions of its group.
-            [ty, ..] => place(unsafe { Value::from_raw(*ty, u128::from(raw)) }),
+            [ValType::I32] => place(Value::I32(int as i32)),
+            [ValType::I64] => place(Value::I64(int as i64)),
+            [ty, ..] => {
+                let raw = if ty.is_vector_class() { float } else { int };
+                // SAFETY: references that come out of a guest are to functions of its group.
+                place(unsafe { Value::from_raw(*ty, u128::from(raw)) });
+            }
         }
         Ok(())
     }
@@ -335,105 +342,9 @@ impl Func {
     }
 }
 
-/// How many integers leave registers for the context and the code behind them.
-const FEW_INTS: usize = MAX_DIRECT_INTS - 2;
-
-/// Where the one result is that there may be; `None` for others, and for a vector.
-fn direct_class(results: &[ValType]) -> Option<ResultClass> {
-    match results {
-        [ValType::V128] | [_, _, ..] => None,
-        _ => Some(result_class(results)),
-    }
-}
-
-/// The same as [`call_direct`] for a few integers: nothing goes through the stack, no float is loaded.
-///
-/// # Safety
-///
-/// As for [`call_direct`].
-unsafe fn call_few(
-    function: VmFunction,
-    ints: &[u64; FEW_INTS],
-    class: ResultClass,
-) -> Option<u64> {
-    type Entry<R> =
-        unsafe extern "sysv64" fn(u64, u64, u64, u64, *mut VmContext, *const u8) -> Returned<R>;
-    let entry = trampolines::direct(FEW_INTS, class);
-    let [a, b, c, d] = *ints;
-    let (vmctx, code) = (function.vmctx, function.code);
-    // SAFETY: as in `call_direct`, for the entry for so many integers.
-    let (result, status) = unsafe {
-        match class {
-            ResultClass::Int => {
-                let entry = std::mem::transmute::<*const u8, Entry<u64>>(entry);
-                let returned = entry(a, b, c, d, vmctx, code);
-                (returned.result, returned.status)
-            }
-            ResultClass::FloatOrNone => {
-                let entry = std::mem::transmute::<*const u8, Entry<f64>>(entry);
-                let returned = entry(a, b, c, d, vmctx, code);
-                (returned.result.to_bits(), returned.status)
-            }
-        }
-    };
-    (status == 0).then_some(result)
-}
-
-/// Calls code whose arguments and result travel in registers; returns the result's bits, or `None`
-/// after a trap.
-///
-/// The entry is that for six integers, and all registers are loaded: what a signature does not use
-/// may hold anything.
-///
-/// # Safety
-///
-/// The arguments are of the function's signature, whose result is of that class and no vector; the
-/// function's instance is alive and of this thread.
-unsafe fn call_direct(
-    function: VmFunction,
-    ints: &[u64; MAX_DIRECT_INTS],
-    floats: &[f64; MAX_DIRECT_FLOATS],
-    class: ResultClass,
-) -> Option<u64> {
-    type Entry<R> = unsafe extern "sysv64" fn(
-        u64,
-        u64,
-        u64,
-        u64,
-        u64,
-        u64,
-        *mut VmContext,
-        *const u8,
-        f64,
-        f64,
-        f64,
-        f64,
-        f64,
-        f64,
-        f64,
-        f64,
-    ) -> Returned<R>;
-    let entry = trampolines::direct(MAX_DIRECT_INTS, class);
-    let ([a, b, c, d, e, f], [g, h, i, j, k, l, m, n]) = (*ints, *floats);
-    let (vmctx, code) = (function.vmctx, function.code);
-    // SAFETY: that entry's convention is that of the types given here: in System V's, the classes of
-    // registers are counted apart, so that the context and the code follow the integers, wherever
-    // they stand among the parameters. The caller vouches for the rest.
-    let (result, status) = unsafe {
-        match class {
-            ResultClass::Int => {
-                let entry = std::mem::transmute::<*const u8, Entry<u64>>(entry);
-                let returned = entry(a, b, c, d, e, f, vmctx, code, g, h, i, j, k, l, m, n);
-                (returned.result, returned.status)
-            }
-            ResultClass::FloatOrNone => {
-                let entry = std::mem::transmute::<*const u8, Entry<f64>>(entry);
-                let returned = entry(a, b, c, d, e, f, vmctx, code, g, h, i, j, k, l, m, n);
-                (returned.result.to_bits(), returned.status)
-            }
-        }
-    };
-    (status == 0).then_some(result)
+/// Whether there is at most one result, in a register, and no vector.
+fn is_direct_result(results: &[ValType]) -> bool {
+    !matches!(results, [ValType::V128] | [_, _, ..])
 }
 
 impl fmt::Debug for Func {

@@ -137,7 +137,7 @@ impl Thread {
         // SAFETY: entries and deadlines are on this thread's stack as long as the lists have them, and
         // while an entry is there its callee's instance, which its context names, is kept alive.
         unsafe {
-            while let Some(EntryRecord { before, requests, vmctx }) = entry.as_ref() {
+            while let Some(EntryRecord { before, requests, vmctx, .. }) = entry.as_ref() {
                 let instance = (**vmctx).instance.cast::<Inner>();
                 if (*instance).request.concerns(*requests) {
                     return true;
@@ -291,13 +291,18 @@ pub(super) unsafe fn call_as_one<R>(
     let thread = unsafe { thread_of(vmctx) };
     let before = thread.innermost();
     // SAFETY: as in `Thread::innermost`.
-    let requests = unsafe { (*thread.state()).requests.load(SeqCst) };
-    let record = EntryRecord { before, requests, vmctx };
+    let state = unsafe { &*thread.state() };
+    let requests = state.requests.load(SeqCst);
+    let record = EntryRecord { requests, before, vmctx, landing: 0, rbp: 0, rbx: 0 };
     // Also if a function of the host panics.
     let _leave = Leave(thread, before);
-    // SAFETY: as in `Thread::innermost`. No guest runs in this entry itself, so that none traps in it;
-    // the record stays where it is until `_leave` takes it out of the list.
-    unsafe { (*thread.state()).entry_sp.store((&raw const record) as usize, SeqCst) };
+    // No guest runs in this entry itself, so that none traps in it; the record stays where it is until
+    // `_leave` takes it out of the list.
+    state.entry_sp.store((&raw const record) as usize, SeqCst);
+    // A request that came before the entry could be seen concerns it.
+    if state.requests.load(SeqCst) != requests {
+        thread.look_again();
+    }
     calls(thread)
 }
 

@@ -9,6 +9,7 @@ mod builtins;
 mod code;
 mod code_map;
 mod engine;
+mod enter;
 mod exports;
 mod externs;
 mod fuel;

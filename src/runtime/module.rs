@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::batch::Loops;
 use super::bodies::{self, Code, Compiled, Foreign};
 use super::code::CodeMemory;
 use super::code_map::CodeMap;
@@ -42,6 +43,7 @@ pub(super) struct Inner {
     _type_ids: TypeIds,
     engine: Engine,
     timings: Option<Timings>,
+    pub loops: Loops,
     /// Something of the module stays for ever: see [`Module::leak`].
     leaked: AtomicBool,
 }
@@ -151,6 +153,7 @@ impl Module {
             _type_ids: type_ids,
             engine: engine.clone(),
             timings: clock.timings,
+            loops: Loops::default(),
             leaked: AtomicBool::new(false),
         })))
     }

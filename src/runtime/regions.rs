@@ -23,8 +23,6 @@ pub(super) struct Regions {
 
 /// Where guests' code is.
 pub(super) static GUESTS: Regions = Regions::new();
-/// Where entries are made and left: the trampolines, and the loops of batches.
-pub(super) static CROSSINGS: Regions = Regions::new();
 
 impl Regions {
     const fn new() -> Regions {

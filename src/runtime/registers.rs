@@ -3,6 +3,7 @@
 
 use std::marker::PhantomData;
 
+use super::enter::{Arguments, enter};
 use super::{interrupt, trampolines};
 use crate::compile::abi::{Slot, Slots, VmFunction};
 use crate::compile::trampoline::RegisterFile;
@@ -88,14 +89,15 @@ impl<'w> FileCall<'w> {
     /// The arguments are of the function's signature, which `memory` was made for, and the
     /// function's instance is alive and of this thread.
     pub unsafe fn enter(&mut self, function: VmFunction) -> bool {
+        let VmFunction { code, vmctx } = function;
+        let spread = VmFunction { code: trampolines::spread(), vmctx };
+        let mut arguments = Arguments::new();
+        arguments.set(Slot::Int(0), (&raw mut self.file) as u64);
+        arguments.set(Slot::Int(1), code as u64);
         // SAFETY: the caller vouches for function and arguments; the file, the stack words and the
         // return area, which are borrowed, live until the call is over.
-        let status = unsafe {
-            interrupt::call_with_default(function.vmctx, || {
-                trampolines::indirect()(&mut self.file, function.vmctx, function.code)
-            })
-        };
-        status == Some(0)
+        let returned = unsafe { interrupt::call_with_default(vmctx, || enter(spread, arguments)) };
+        returned.flatten().is_some()
     }
 
     /// What returns the results' bits, one after the other, given their types.

@@ -309,8 +309,6 @@ extern "C" fn handle_poke(
 ///
 /// `context` is that of the signal on the calling thread, which is `thread`.
 unsafe fn see_poke(thread: &Thread, context: &mut libc::ucontext_t) {
-    let pc = context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
-    let crossing = regions::CROSSINGS.contain(pc);
     let look = thread.look();
     let guest = if look.ends {
         // SAFETY: the context is the calling thread's.
@@ -324,11 +322,10 @@ unsafe fn see_poke(thread: &Thread, context: &mut libc::ucontext_t) {
             unsafe { guest.end(TrapCode::Interrupted, context) };
             thread.settle(look);
         }
-        // An entry that is just being made was not seen.
-        None if look.ends || crossing => {
+        None if look.ends => {
             thread.look_again();
-            let soon = crossing || regions::GUESTS.contain(pc);
-            thread.target().soon.store(soon, SeqCst);
+            let pc = context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
+            thread.target().soon.store(regions::GUESTS.contain(pc), SeqCst);
         }
         None => thread.settle(look),
     }

@@ -461,15 +461,18 @@ fn functions_of_the_host_answer_behind_their_crossings() {
     }
 }
 
-/// What a trampoline notes of a call from the host, as long as something is done.
+/// What an entry notes of a call from the host, as long as something is done.
 fn within_entry<R>(instance: &Instance, work: impl FnOnce() -> R) -> R {
     // SAFETY: the state's fields change atomically.
     let state = unsafe { &*instance.0.thread.state() };
     let before = state.entry_sp.load(SeqCst);
     let record = EntryRecord {
-        before: before as *const EntryRecord,
         requests: state.requests.load(SeqCst),
+        before: before as *const EntryRecord,
         vmctx: instance.0.vmctx(),
+        landing: 0,
+        rbp: 0,
+        rbx: 0,
     };
     state.entry_sp.store(&raw const record as usize, SeqCst);
     let done = work();

@@ -37,7 +37,7 @@ thread_local! {
 /// A thread's state. Compiled code sees the first field.
 #[repr(C)]
 pub(super) struct Thread {
-    /// Written by trampolines, behind Rust's back.
+    /// Written by entries (`enter.rs`), behind Rust's back.
     state: UnsafeCell<ThreadState>,
     /// The lowest address that wasm code may move its stack pointer to, whatever its engine allows.
     lowest: usize,
@@ -184,7 +184,7 @@ impl Thread {
 
     /// Whether a guest runs on this thread: it has called whoever asks.
     pub fn runs_guest(&self) -> bool {
-        // SAFETY: the state is a word that only trampolines on this thread write.
+        // SAFETY: the state is a word that only entries on this thread write.
         unsafe { (*self.state.get()).entry_sp.load(Ordering::Relaxed) != 0 }
     }
 

@@ -4,8 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use super::code::{CodeMemory, CodeRegion};
-use crate::compile::abi::VmContext;
-use crate::compile::trampoline::{RegisterFile, ResultClass, Trampolines};
+use crate::compile::trampoline::Trampolines;
 
 struct Published {
     code: CodeMemory,
@@ -39,19 +38,18 @@ fn address(offset: impl FnOnce(&Trampolines) -> u32) -> usize {
     }
 }
 
-/// Calls code whose arguments a [`RegisterFile`] holds; returns the status, 0 unless it trapped.
-pub(super) type Indirect =
-    unsafe extern "sysv64" fn(*mut RegisterFile, *mut VmContext, *const u8) -> u64;
-
-/// The entry that takes everything from memory.
-pub(super) fn indirect() -> Indirect {
-    // SAFETY: the code at that address has this signature.
-    unsafe { std::mem::transmute::<usize, Indirect>(address(|t| t.indirect)) }
+/// Whether an address is in there.
+#[cfg(all(test, not(miri)))]
+pub(super) fn contain(address: usize) -> bool {
+    let code = PUBLISHED.get().and_then(|published| published.as_ref().ok());
+    code.is_some_and(|published| {
+        published.code.bytes().as_ptr_range().contains(&(address as *const u8))
+    })
 }
 
-/// The address of the entry for so many integer parameters and that class of result.
-pub(super) fn direct(ints: usize, result: ResultClass) -> *const u8 {
-    address(|t| t.direct[ints][result as usize]) as *const u8
+/// The address of what calls a function with everything that a register file holds.
+pub(super) fn spread() -> *const u8 {
+    address(|t| t.spread) as *const u8
 }
 
 /// The address of the crossing to host functions with so many integer parameters, whose parameters and

@@ -54,7 +54,7 @@ pub(super) unsafe fn record(
     stack_pointer: usize,
 ) {
     // SAFETY: the caller vouches for having the record alone; the state is a word that only
-    // trampolines on this thread write.
+    // entries on this thread write.
     let (trap, entry_sp) =
         unsafe { (&mut *thread.trap(), (*thread.state()).entry_sp.load(Ordering::Relaxed)) };
     // Reads a word of the guest's part of the stack, if the address is in it.
@@ -78,7 +78,7 @@ pub(super) unsafe fn record(
     }
     let mut frame = frame_pointer;
     while let (Some(next), Some(caller)) = (word(frame), word(frame.wrapping_add(8))) {
-        // Code outside the regions is the entry trampoline: the host lies behind it.
+        // Code outside the regions is where the host has entered.
         if !regions::GUESTS.contain(caller) || !trap.push(caller) || next <= frame {
             return;
         }

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::time::Duration;
 
+use super::enter::{Arguments, MAX_FLOATS, MAX_INTS, Returned, enter};
 use super::func::{nanoseconds, unwatched};
 use super::instance::{Inner, Instance};
 use super::registers::{FileCall, InMemory};
-use super::{interrupt, trampolines, trap};
-use crate::compile::abi::{VmContext, VmFuncRef, VmFunction};
-use crate::compile::trampoline::{MAX_DIRECT_FLOATS, MAX_DIRECT_INTS, ResultClass};
+use super::{interrupt, trap};
+use crate::compile::abi::{Slots, VmFuncRef, VmFunction};
 use crate::error::Trap;
 use crate::module::{FuncType, ValType};
 
@@ -59,7 +58,7 @@ wasm_ty! {
 pub trait WasmResults: Sealed + Sized + 'static {
     #[doc(hidden)]
     const TYPES: &'static [ValType];
-    /// What a direct entry returns besides the status: a value, or nothing.
+    /// What travels in a register: a value, or nothing.
     #[doc(hidden)]
     type Direct: Copy;
     #[doc(hidden)]
@@ -111,9 +110,6 @@ pub trait WasmFn: Sealed + Sized + 'static {
     const RESULTS: &'static [ValType];
     #[doc(hidden)]
     fn into_closure(func: TypedFunc<Self>) -> Self::Closure;
-    /// What stands before the direct entry for functions whose engine has a deadline.
-    #[doc(hidden)]
-    fn entry_with_deadline() -> *const u8;
 }
 
 /// An exported function of a known signature. Owns its instance.
@@ -131,11 +127,21 @@ pub trait WasmFn: Sealed + Sized + 'static {
 /// # Ok::<(), wasm_mini::Error>(())
 /// ```
 pub struct TypedFunc<F> {
-    /// The direct entry for this signature; null if the function needs none, and where there is none.
-    entry: *const u8,
+    way: Way,
     pub(super) function: VmFunction,
     pub(super) instance: Instance,
     signature: PhantomData<F>,
+}
+
+/// How a function is called whose arguments and result travel in registers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// As it is: it is plain.
+    Plain,
+    /// With an entry.
+    Entry,
+    /// With an entry, and with its engine's deadline.
+    Deadline,
 }
 
 impl<F> Clone for TypedFunc<F> {
@@ -161,18 +167,10 @@ pub(super) const fn count_ints(types: &[ValType]) -> usize {
     ints
 }
 
-/// Whether a signature has a direct entry: parameters in registers, at most one result.
+/// Whether everything travels in registers: the parameters, and at most one result.
 pub(super) const fn is_direct(params: &[ValType], results: &[ValType]) -> bool {
     let ints = count_ints(params);
-    ints <= MAX_DIRECT_INTS && params.len() - ints <= MAX_DIRECT_FLOATS && results.len() <= 1
-}
-
-/// The class of register for results that a direct entry or crossing has.
-pub(super) const fn result_class(results: &[ValType]) -> ResultClass {
-    match results {
-        [ty] if !ty.is_vector_class() => ResultClass::Int,
-        _ => ResultClass::FloatOrNone,
-    }
+    ints <= MAX_INTS && params.len() - ints <= MAX_FLOATS && results.len() <= 1
 }
 
 impl<F: WasmFn> TypedFunc<F> {
@@ -181,20 +179,17 @@ impl<F: WasmFn> TypedFunc<F> {
     pub(super) fn new(instance: Instance, func_ref: *const VmFuncRef, plain: bool) -> TypedFunc<F> {
         // SAFETY: the reference lies in the instance's context.
         let function = unsafe { (*func_ref).function };
-        let entry = if !plain && is_direct(F::PARAMS, F::RESULTS) {
+        let way = if plain {
+            Way::Plain
+        } else {
             // SAFETY: as above; its context names the instance that it belongs to.
             let callee = unsafe { &*(*function.vmctx).instance.cast::<Inner>() };
-            match callee.module.engine().deadline() {
-                0 => trampolines::direct(count_ints(F::PARAMS), result_class(F::RESULTS)),
-                _ => F::entry_with_deadline(),
-            }
-        } else {
-            std::ptr::null()
+            if callee.module.engine().deadline() == 0 { Way::Entry } else { Way::Deadline }
         };
-        TypedFunc { entry, function, instance, signature: PhantomData }
+        TypedFunc { way, function, instance, signature: PhantomData }
     }
 
-    /// The call for signatures without a direct entry.
+    /// The call for signatures of which not everything travels in registers.
     fn call_indirect<R: WasmResults>(&self, arguments: &[u64]) -> Result<R, Trap> {
         /// The stack arguments of twelve integers and a return area's address, and the return area
         /// of twelve results of one class.
@@ -213,18 +208,32 @@ impl<F: WasmFn> TypedFunc<F> {
         }
     }
 
+    /// What a call that went through registers comes to.
+    #[inline(always)]
+    fn finish<R: WasmResults>(&self, returned: Option<Returned>) -> Result<R, Trap> {
+        match returned {
+            Some(Returned { int, float }) => {
+                Ok(R::from_raw(|ty| if ty.is_vector_class() { float } else { int }))
+            }
+            None => Err(self.take_trap()),
+        }
+    }
+
     #[cold]
     pub(super) fn take_trap(&self) -> Trap {
         trap::take(&self.instance.0.thread, &self.instance.0)
     }
 }
 
-/// What a direct entry returns, and the shim behind a direct crossing: the result and the status, in
-/// the registers that the System V convention has for such a pair.
-#[repr(C)]
-pub(super) struct Returned<T> {
-    pub result: T,
-    pub status: u64,
+/// Arguments in their registers.
+macro_rules! registers {
+    ($($param:ident)*) => {{
+        #[allow(unused_mut)]
+        let (mut arguments, mut slots) = (Arguments::new(), Slots::params());
+        $(arguments.set(slots.next($param::TYPE), $param.to_raw());)*
+        let _ = &mut slots;
+        arguments
+    }};
 }
 
 macro_rules! wasm_fn {
@@ -240,39 +249,15 @@ macro_rules! wasm_fn {
             fn into_closure(func: TypedFunc<Self>) -> Self::Closure {
                 // What `call` looks up each time is decided here once.
                 if const { !is_direct(&[$($param::TYPE),*], R::TYPES) } {
-                    Box::new(move |$($param),*| func.call($($param),*))
-                } else if func.entry.is_null() {
-                    // SAFETY: as in `call`.
-                    Box::new(move |$($param),*| Ok(unsafe { func.call_plain($($param),*) }))
-                } else {
-                    // SAFETY: as in `call`.
-                    Box::new(move |$($param),*| unsafe { func.call_entered($($param),*) })
+                    return Box::new(move |$($param),*| func.call($($param),*));
                 }
-            }
-
-            fn entry_with_deadline() -> *const u8 {
-                type Entry<$($param,)* Direct> =
-                    unsafe extern "sysv64" fn($($param,)* *mut VmContext, *const u8) -> Returned<Direct>;
-                #[allow(non_snake_case, clippy::too_many_arguments)]
-                unsafe extern "sysv64" fn entry<$($param: WasmTy,)* R: WasmResults>(
-                    $($param: $param,)*
-                    vmctx: *mut VmContext,
-                    code: *const u8,
-                ) -> Returned<MaybeUninit<R::Direct>> {
-                    let entry = trampolines::direct(
-                        const { count_ints(&[$($param::TYPE),*]) },
-                        const { result_class(R::TYPES) },
-                    );
-                    // SAFETY: `TypedFunc::call` passes what this entry takes, whose own convention is
-                    // that of the type given here.
-                    let returned = unsafe {
-                        type Direct<R> = MaybeUninit<<R as WasmResults>::Direct>;
-                        let entry = std::mem::transmute::<*const u8, Entry<$($param,)* Direct<R>>>(entry);
-                        interrupt::call_with_default(vmctx, || entry($($param,)* vmctx, code))
-                    };
-                    returned.unwrap_or(Returned { result: MaybeUninit::uninit(), status: 1 })
+                match func.way {
+                    // SAFETY: as in `call`.
+                    Way::Plain => Box::new(move |$($param),*| Ok(unsafe { func.call_plain($($param),*) })),
+                    // SAFETY: as in `call`.
+                    Way::Entry => Box::new(move |$($param),*| unsafe { func.call_entered($($param),*) }),
+                    Way::Deadline => Box::new(move |$($param),*| func.call_until($($param),*)),
                 }
-                entry::<$($param,)* R> as *const u8
             }
         }
 
@@ -308,18 +293,19 @@ macro_rules! wasm_fn {
             /// # Panics
             ///
             /// If a function of the host that the guest calls panics, with its payload.
-            #[inline]
+            // Always: as a function of its own it would take longer than the guest's that it calls.
+            #[inline(always)]
             #[allow(non_snake_case, clippy::too_many_arguments)]
             pub fn call(&self, $($param: $param),*) -> Result<R, Trap> {
                 if const { !is_direct(&[$($param::TYPE),*], R::TYPES) } {
-                    self.call_indirect(&[$($param.to_raw()),*])
-                } else if self.entry.is_null() {
-                    // SAFETY: with a signature that could have an entry, there is none because the
-                    // function needs none.
-                    Ok(unsafe { self.call_plain($($param),*) })
-                } else {
-                    // SAFETY: the entry is that of the signature.
-                    unsafe { self.call_entered($($param),*) }
+                    return self.call_indirect(&[$($param.to_raw()),*]);
+                }
+                match self.way {
+                    // SAFETY: it can be called as it is.
+                    Way::Plain => Ok(unsafe { self.call_plain($($param),*) }),
+                    // SAFETY: everything travels in registers.
+                    Way::Entry => unsafe { self.call_entered($($param),*) },
+                    Way::Deadline => self.call_until($($param),*),
                 }
             }
 
@@ -342,25 +328,27 @@ macro_rules! wasm_fn {
 
             /// # Safety
             ///
-            /// There is an entry.
+            /// Everything travels in registers.
             #[inline(always)]
             #[allow(non_snake_case, clippy::too_many_arguments)]
             unsafe fn call_entered(&self, $($param: $param),*) -> Result<R, Trap> {
-                type Entry<$($param,)* Direct> =
-                    unsafe extern "sysv64" fn($($param,)* *mut VmContext, *const u8) -> Returned<Direct>;
-                // SAFETY: `TypedFunc::new` chose the entry for just this signature, which
-                // `typed_func` compared with the function's; the entry's own convention is that
-                // of the type given here. The instance, which `self` keeps alive, owns the
-                // context and the code, and is on its thread.
-                let returned = unsafe {
-                    let entry = std::mem::transmute::<*const u8, Entry<$($param,)* R::Direct>>(self.entry);
-                    entry($($param,)* self.function.vmctx, self.function.code)
-                };
-                if returned.status == 0 {
-                    Ok(R::from_direct(returned.result))
-                } else {
-                    Err(self.take_trap())
-                }
+                let arguments = registers!($($param)*);
+                // SAFETY: the arguments are of the function's signature, which `typed_func` compared
+                // with this one; all of it travels in registers. The instance, which `self` keeps
+                // alive, owns the context and the code, and is on its thread.
+                self.finish(unsafe { enter(self.function, arguments) })
+            }
+
+            #[cold]
+            #[inline(never)]
+            #[allow(non_snake_case, clippy::too_many_arguments)]
+            fn call_until(&self, $($param: $param),*) -> Result<R, Trap> {
+                let arguments = registers!($($param)*);
+                // SAFETY: as in `call_entered`.
+                self.finish(unsafe {
+                    let VmFunction { vmctx, .. } = self.function;
+                    interrupt::call_with_default(vmctx, || enter(self.function, arguments)).flatten()
+                })
             }
         }
     };
