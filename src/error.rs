@@ -3,7 +3,7 @@
 //! This file owns the one table of trap codes with their messages. It imports nothing of the
 //! crate, so that every room may use it; types and names arrive here as text.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// One row a trap: the variant, its message. The message is the specification's wording where
@@ -78,6 +78,20 @@ impl fmt::Display for TrapCode {
     }
 }
 
+/// A name that a module has chosen, as messages show it: no more of it than one can read, and nothing
+/// in it that a terminal or a log would obey.
+struct Shown<'n>(&'n str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 200;
+        for c in self.0.chars().take(MOST) {
+            if c.is_control() { write!(f, "{}", c.escape_unicode())? } else { f.write_char(c)? }
+        }
+        if self.0.chars().nth(MOST).is_some() { f.write_char('…') } else { Ok(()) }
+    }
+}
+
 /// One function activation in a wasm backtrace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -110,7 +124,7 @@ impl Frame {
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "{name} (function {})", self.function)?,
+            Some(name) => write!(f, "{} (function {})", Shown(name), self.function)?,
             None => write!(f, "function {}", self.function)?,
         }
         match self.offset {
@@ -385,9 +399,11 @@ impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LinkError::MissingImport { module, name, expected } => {
+                let (module, name) = (Shown(module), Shown(name));
                 write!(f, "missing import: `{module}` `{name}` ({expected}) was not provided")
             }
             LinkError::IncompatibleImport { module, name, expected, actual } => {
+                let (module, name) = (Shown(module), Shown(name));
                 write!(
                     f,
                     "incompatible import type: `{module}` `{name}` must be {expected}, and is {actual}"
@@ -456,15 +472,15 @@ impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ExportError::Unknown { name, kind, known } if known.is_empty() => {
-                write!(f, "no export `{name}`: the module exports no {kind}")
+                write!(f, "no export `{}`: the module exports no {kind}", Shown(name))
             }
             ExportError::Unknown { name, kind, known } => {
                 // A module may export thousands: name a few, count the rest.
                 const SHOWN: usize = 12;
-                write!(f, "no export `{name}`; the exported {kind}s are ")?;
+                write!(f, "no export `{}`; the exported {kind}s are ", Shown(name))?;
                 for (i, known) in known.iter().take(SHOWN).enumerate() {
                     let comma = if i == 0 { "" } else { ", " };
-                    write!(f, "{comma}`{known}`")?;
+                    write!(f, "{comma}`{}`", Shown(known))?;
                 }
                 match known.len().checked_sub(SHOWN) {
                     Some(more) if more > 0 => write!(f, " and {more} more"),
@@ -472,10 +488,10 @@ impl fmt::Display for ExportError {
                 }
             }
             ExportError::Kind { name, expected, actual } => {
-                write!(f, "export `{name}` is a {actual}, not a {expected}")
+                write!(f, "export `{}` is a {actual}, not a {expected}", Shown(name))
             }
             ExportError::Signature { name, expected, actual } => {
-                write!(f, "export `{name}` has the signature {actual}, not {expected}")
+                write!(f, "export `{}` has the signature {actual}, not {expected}", Shown(name))
             }
         }
     }

@@ -8,7 +8,7 @@ use common::binary::{self, Body, I32, I64, mark, offset_of, offset_of_mark, sign
 use common::{
     FIXTURES, Random, assemble, engine, instance, instantiate, load_error, module, on_each_tier,
 };
-use wasm_mini::{LoadError, Module, Tier, validate};
+use wasm_mini::{Imports, Instance, LoadError, Module, Tier, validate};
 
 /// How many damaged copies of the fixtures each tier gets.
 const DAMAGED: usize = 5_000;
@@ -163,6 +163,48 @@ fn text_errors_show_the_place(tier: Tier) {
         assert!(matches!(error, LoadError::Text { .. }), "{text}: {error:?}");
         assert!(error.to_string().contains("1:"), "{text}: {error}");
     }
+}
+
+/// Who names things so wants a terminal to obey, or a log to have lines that nobody wrote.
+fn messages_are_short_and_obey_nobody(tier: Tier) {
+    let is_shown = |message: &str, part: &str| {
+        assert!(message.chars().count() < 1_500, "{message}");
+        assert!(!message.contains(|c: char| c.is_control() && c != '\n'), "{message:?}");
+        assert!(message.contains(part), "{part} is not in: {message}");
+    };
+    // A line of text, quoted.
+    let line = format!("(module \u{1b}[31m {})", "x".repeat(10_000));
+    is_shown(&load_error(tier, line.as_str()).to_string(), "1:9");
+    is_shown(&load_error(tier, "\u{1}\0".repeat(4_500).as_str()).to_string(), "1:1");
+
+    // Names of imports, exports and functions.
+    let engine = engine(tier);
+    let name = format!(r"a\1b[31m\0a{}", "z".repeat(10_000));
+    let shown = r"a\u{1b}[31m\u{a}zzz";
+    let text = format!(r#"(module (import "{name}" "{name}" (func)))"#);
+    let module = Module::with_engine(engine, text).expect("a module");
+    let error = Instance::new(&module, &Imports::none()).expect_err("nothing is there to import");
+    is_shown(&error.to_string(), shown);
+    let mut imports = Imports::none();
+    let name_as_it_is = format!("a\u{1b}[31m\n{}", "z".repeat(10_000));
+    imports.func(&name_as_it_is, &name_as_it_is, |_: i32| ());
+    let error = Instance::new(&module, &imports).expect_err("another function is needed");
+    is_shown(&error.to_string(), shown);
+
+    let text = format!(r#"(module (func (export "{name}") unreachable) (memory (export "m") 1))"#);
+    let module = Module::with_engine(engine, text).expect("a module");
+    let instance = Instance::new(&module, &Imports::none()).expect("an instance");
+    is_shown(&instance.func::<fn()>("b").err().expect("no export").to_string(), shown);
+    is_shown(
+        &instance.func::<fn()>(&format!("{name_as_it_is}b")).err().expect("no export").to_string(),
+        shown,
+    );
+    is_shown(&instance.memory(&name_as_it_is).expect_err("no memory").to_string(), shown);
+    let error = instance.func::<fn(i32)>(&name_as_it_is).err().expect("another signature");
+    is_shown(&error.to_string(), shown);
+    let trap = instance.func::<fn()>(&name_as_it_is).expect("the function")().expect_err("a trap");
+    is_shown(&trap.to_string(), shown);
+    is_shown(&trap.backtrace()[0].to_string(), shown);
 }
 
 fn what_is_neither_text_nor_binary_is_told(tier: Tier) {
@@ -490,6 +532,7 @@ on_each_tier!(
     modules_of_all_kinds_load_or_say_why,
     noise_is_no_module,
     text_errors_show_the_place,
+    messages_are_short_and_obey_nobody,
     what_is_neither_text_nor_binary_is_told,
     invalid_modules_name_the_offset,
     later_proposals_are_invalid,

@@ -47,7 +47,25 @@ fn text(input: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     if std::str::from_utf8(input).is_err() {
         return Err(not_a_module(input));
     }
-    wat::parse_bytes(input).map_err(|error| LoadError::Text { message: error.to_string() })
+    wat::parse_bytes(input)
+        .map_err(|error| LoadError::Text { message: excerpt(&error.to_string()) })
+}
+
+/// The parser's message, which quotes a line of the input: no more of that than shows the place, and
+/// nothing that a terminal would obey.
+#[cfg(feature = "wat")]
+fn excerpt(message: &str) -> String {
+    /// The parser quotes nothing if the place is behind column 500.
+    const MOST: usize = 600;
+    let shorten = |line: &str| {
+        let visible = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+        let mut short: String = line.chars().take(MOST).map(visible).collect();
+        if line.chars().nth(MOST).is_some() {
+            short += " …";
+        }
+        short
+    };
+    message.lines().map(shorten).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(not(feature = "wat"))]
