@@ -31,7 +31,11 @@ pub(crate) struct BatchFile {
 }
 
 /// The size of the largest loop, and more.
-pub(crate) const MAX_LOOP: usize = 512;
+pub(crate) const MAX_LOOP: usize = 1024;
+
+/// How many rows there are for each jump back. Where the function does little, jumps are what takes
+/// time.
+const UNROLLED: usize = 4;
 
 // What the callee preserves.
 const ROW: Gpr = Gpr::Rbx;
@@ -56,8 +60,7 @@ pub(crate) fn emit(params: &[ValType], result: Option<ValType>, code: usize, at:
 
     let (next, done) = (asm.new_label(), asm.new_label());
     asm.bind(next);
-    // Two rows for each jump back: where the function does little, jumps are what takes time.
-    for _ in 0..2 {
+    for _ in 0..UNROLLED {
         load_arguments(&mut asm, params);
         call(&mut asm, code, at);
         store_result(&mut asm, result);
@@ -147,7 +150,7 @@ mod tests {
         let near = emit(&columns, Some(I64), 0x7000_0000_1000, 0x7000_0000_0000);
         let far = emit(&columns, Some(I64), 0x7000_0000_1000, 0x1000_0000_0000);
         assert!(near.len() < far.len() && far.len() <= MAX_LOOP, "{} bytes", far.len());
-        // `call rel32`, twice, both to the same place.
+        // `call rel32`, for each row, all to the same place.
         let targets: Vec<usize> = (0..near.len() - 5)
             .filter(|at| near[*at] == 0xe8)
             .map(|at| {
@@ -155,6 +158,6 @@ mod tests {
                 (0x7000_0000_0000 + at + 5).wrapping_add_signed(distance as isize)
             })
             .collect();
-        assert_eq!(targets, [0x7000_0000_1000; 2]);
+        assert_eq!(targets, [0x7000_0000_1000; UNROLLED]);
     }
 }
