@@ -323,6 +323,48 @@ fn batches_nest(tier: Tier) {
     *inner.borrow_mut() = None;
 }
 
+/// Functions of the host that are exported again: there is one way to all of them with as many integers.
+fn what_the_host_defines_can_be_a_batch(tier: Tier) {
+    let mut imports = Imports::none();
+    imports.func("h", "wide", |x: i64| x + 1);
+    imports.func("h", "narrow", |x: i32| {
+        if x == 0 { Err("no such row") } else { Ok(1000.0 / f64::from(x)) }
+    });
+    imports.func("h", "panics", |x: i64| {
+        assert!(x < 3, "{x} rows are enough");
+        x
+    });
+    let text = r#"(module
+        (import "h" "wide" (func $wide (param i64) (result i64)))
+        (import "h" "narrow" (func $narrow (param i32) (result f64)))
+        (import "h" "panics" (func $panics (param i64) (result i64)))
+        (export "wide" (func $wide)) (export "narrow" (func $narrow))
+        (export "panics" (func $panics)))"#;
+    let instance = Instance::new(&module(tier, text), &imports).expect("an instance");
+    let wide = instance.batch_func::<fn(i64) -> i64>("wide").expect("wide");
+    let narrow = instance.batch_func::<fn(i32) -> f64>("narrow").expect("narrow");
+    let panics = instance.batch_func::<fn(i64) -> i64>("panics").expect("panics");
+    for _ in 0..2 {
+        let mut out = [0; 5];
+        wide.call((&[1 << 40, -1, 2, 3, 4],), &mut out).expect("no error");
+        assert_eq!(out, [(1 << 40) + 1, 0, 3, 4, 5]);
+        let mut out = [0.5; 6];
+        match narrow.call((&[1, 2, 4, 5, 0, 8],), &mut out) {
+            Err(BatchError::Trap { row: 4, trap }) => {
+                assert_eq!(trap.code(), TrapCode::HostError);
+                assert_eq!(trap.host_error().expect("an error").to_string(), "no such row");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(out, [1000.0, 500.0, 250.0, 200.0, 0.5, 0.5]);
+        let mut out = [9; 5];
+        let call = AssertUnwindSafe(|| panics.call((&[0, 1, 2, 3, 4],), &mut out));
+        let payload = catch_unwind(call).expect_err("the host's panic");
+        assert_eq!(payload.downcast_ref::<String>().expect("a message"), "3 rows are enough");
+        assert_eq!(out, [0, 1, 2, 9, 9]);
+    }
+}
+
 fn a_batch_owns_its_instance(tier: Tier) {
     let f = batch::<fn(i64, i64) -> i64>(tier, DIV);
     let other = f.clone();
@@ -353,5 +395,6 @@ on_each_tier!(
     functions_of_the_host_are_called_for_each_row,
     panics_of_the_host_go_through,
     batches_nest,
+    what_the_host_defines_can_be_a_batch,
     a_batch_owns_its_instance,
 );

@@ -261,7 +261,7 @@ const PLAIN: &str = r#"(module
         (if (f64.lt (local.get 0) (f64.const 0)) (then (unreachable)))
         (call $roots (local.get 0))))"#;
 
-/// A batch ends at a row, also of a function that no signal finds.
+/// A batch ends at a row, also of a function that is over at once and needs no entry.
 fn plain_rows_end(tier: Tier) {
     const ROWS: usize = 1 << 16;
     patiently(|| {

@@ -9,7 +9,7 @@ use std::os::fd::FromRawFd;
 
 use common::process::{fork, succeeds, wait_for};
 use common::{instantiate, on_each_tier};
-use wasm_mini::{Engine, Module, Tier, TrapCode};
+use wasm_mini::{Engine, Instance, Module, Tier, TrapCode};
 
 /// Traps in each way that a tier may turn into a signal.
 const GUEST: &str = r#"(module
@@ -68,14 +68,30 @@ fn both_sides_of_a_fork_go_on(tier: Tier) {
         let fib_module = Module::with_engine(&engine, text).expect("a module");
         let fib = instantiate(&fib_module).func::<fn(i32) -> i32>("fib").expect("fib");
         churn(&engine, 0);
+        // One that both sides use, and one that each makes for code that neither may write beside.
+        let div = |instance: &Instance| {
+            let div = instance.batch_func::<fn(i32, i32) -> i32>("div").expect("div");
+            let mut results = [0; 5];
+            div.call((&[9, 8, 7, 6, 5], &[1, 2, 3, 4, 5]), &mut results).expect("no trap");
+            assert_eq!(results, [9, 4, 2, 1, 1]);
+        };
+        let (one, other) = (
+            instantiate(&module),
+            instantiate(&Module::with_engine(&engine, GUEST).expect("a module")),
+        );
+        div(&one);
         let child = fork(|| {
             for salt in 0..3 {
+                div(&one);
+                div(&other);
                 assert_eq!(fib(15).expect("no trap"), 610);
                 exercise(&module);
                 churn(&engine, salt);
             }
         });
         for salt in 3..6 {
+            div(&one);
+            div(&other);
             assert_eq!(fib(15).expect("no trap"), 610);
             exercise(&module);
             churn(&engine, salt);

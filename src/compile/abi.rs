@@ -16,7 +16,8 @@
 //!   all others;
 //! - [`CALLEE_SAVED`] and rbp are preserved. A function that calls, or that can trap, keeps rbp as
 //!   a frame pointer (`push rbp; mov rbp, rsp` first), except where it is marked
-//!   [`frameless`](super::CompiledFunction::frameless);
+//!   [`frameless`](super::CompiledFunction::frameless). What the runtime itself calls guests by has no
+//!   frame, so that rbp may hold anything there: a backtrace ends where it leaves the entry's stack;
 //! - rsp is a multiple of 16 before a call instruction;
 //! - **the upper half of a register or slot that holds an i32 or f32 is undefined** at calls and
 //!   returns.
@@ -413,14 +414,14 @@ impl Builtin {
     }
 }
 
-/// The part of a thread's state that compiled code and trampolines touch. The runtime keeps more
+/// The part of a thread's state that compiled code, entries and crossings touch. The runtime keeps more
 /// behind it. Atomic, because other threads and signal handlers read it; compiled code uses plain
 /// instructions.
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct ThreadState {
-    /// The stack pointer of the innermost entry from the host, where its landing pad finds what it
-    /// saved; 0 while no wasm runs on the thread.
+    /// Where the [`EntryRecord`] of the innermost entry from the host lies, which the landing pad
+    /// undoes; 0 while no wasm runs on the thread.
     pub entry_sp: AtomicUsize,
     /// How many requests there have been to end guests of the thread, from whatever thread.
     pub requests: AtomicU64,

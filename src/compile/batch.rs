@@ -30,7 +30,7 @@ pub(crate) struct BatchFile {
     pub row: usize,
 }
 
-/// The size of the largest loop, and more.
+/// The size of the largest loop, and more: where the loop lies is known before it is emitted.
 pub(crate) const MAX_LOOP: usize = 1024;
 
 /// How many rows there are for each jump back. Where the function does little, jumps are what takes
@@ -45,11 +45,16 @@ const ROWS: Gpr = Gpr::R13;
 const FREE: Gpr = Gpr::R11;
 
 /// Emits `fn(*mut BatchFile)`, in wasm's convention, to lie at the address `at`. It calls the function
-/// at the address `code`.
+/// at the address `callee`.
 ///
 /// All of that function's parameters travel in registers, as does its result, if there is one; none is
 /// a vector. Values lie in their columns as they lie in a guest's memory.
-pub(crate) fn emit(params: &[ValType], result: Option<ValType>, code: usize, at: usize) -> Vec<u8> {
+pub(crate) fn emit(
+    params: &[ValType],
+    result: Option<ValType>,
+    callee: usize,
+    at: usize,
+) -> Vec<u8> {
     let mut asm = Assembler::new();
     for saved in [ROW, FILE, ROWS] {
         asm.push_r(saved);
@@ -62,14 +67,15 @@ pub(crate) fn emit(params: &[ValType], result: Option<ValType>, code: usize, at:
     asm.bind(next);
     for _ in 0..UNROLLED {
         load_arguments(&mut asm, params);
-        call(&mut asm, code, at);
+        call(&mut asm, callee, at);
         store_result(&mut asm, result);
         asm.alu_ri(Alu::Add, Size::S64, ROW, 1);
         asm.mov_mr(Size::S64, field(offset_of!(BatchFile, row)), ROW);
         asm.alu_rr(Alu::Cmp, Size::S64, ROW, ROWS);
         asm.jcc(Cond::Ae, done);
     }
-    // A plain function is over before a signal finds it, so that the loop looks by itself.
+    // A signal that finds the loop itself ends nothing, for it is in no module's map; and where there
+    // are no signals, nobody else looks between two rows of a function that does not.
     asm.mov_rm(Size::S64, FREE, Mem::base(VMCTX, THREAD));
     asm.alu_mi(Alu::Cmp, Size::S32, Mem::base(FREE, STOP), 0);
     asm.jcc(Cond::E, next);
@@ -84,7 +90,7 @@ pub(crate) fn emit(params: &[ValType], result: Option<ValType>, code: usize, at:
         asm.pop_r(saved);
     }
     asm.ret();
-    debug_assert!(asm.buf.len() <= MAX_LOOP);
+    assert!(asm.buf.len() <= MAX_LOOP, "a loop of {} bytes", asm.buf.len());
     asm.buf.bytes().to_vec()
 }
 
@@ -105,13 +111,13 @@ fn load_arguments(asm: &mut Assembler, params: &[ValType]) {
     }
 }
 
-fn call(asm: &mut Assembler, code: usize, at: usize) {
-    if code.abs_diff(at) < i32::MAX as usize - MAX_LOOP {
+fn call(asm: &mut Assembler, callee: usize, at: usize) {
+    if callee.abs_diff(at) < i32::MAX as usize - MAX_LOOP {
         let field = asm.call_rel32_placeholder();
         let end = at + field as usize + 4;
-        asm.buf.patch_u32(field, code.wrapping_sub(end) as u32);
+        asm.buf.patch_u32(field, callee.wrapping_sub(end) as u32);
     } else {
-        asm.mov_ri(Size::S64, FREE, code as i64);
+        asm.mov_ri(Size::S64, FREE, callee as i64);
         asm.call_r(FREE);
     }
 }
@@ -145,10 +151,11 @@ mod tests {
     #[test]
     fn loops_are_as_small_as_they_must_be() {
         use ValType::{F64, I64};
-        let columns = [I64, I64, I64, I64, I64, I64, F64, F64, F64, F64, F64, F64];
+        // Floats take the longer instructions.
+        let columns = [I64, I64, I64, I64, F64, F64, F64, F64, F64, F64, F64, F64];
         assert_eq!(columns.len(), MAX_COLUMNS);
-        let near = emit(&columns, Some(I64), 0x7000_0000_1000, 0x7000_0000_0000);
-        let far = emit(&columns, Some(I64), 0x7000_0000_1000, 0x1000_0000_0000);
+        let near = emit(&columns, Some(F64), 0x7000_0000_1000, 0x7000_0000_0000);
+        let far = emit(&columns, Some(F64), 0x7000_0000_1000, 0x1000_0000_0000);
         assert!(near.len() < far.len() && far.len() <= MAX_LOOP, "{} bytes", far.len());
         // `call rel32`, for each row, all to the same place.
         let targets: Vec<usize> = (0..near.len() - 5)

@@ -51,7 +51,7 @@ use crate::module::ValType;
 pub struct BatchFunc<F> {
     func: TypedFunc<F>,
     /// The loop for this function, if there is one: in its module's [`Loops`].
-    rows: Option<*const u8>,
+    looped: Option<*const u8>,
 }
 
 /// The loops for the functions of a module, which live as long as that.
@@ -65,13 +65,19 @@ type Types = &'static [ValType];
 
 impl Loops {
     /// The loop for a function at that address; `None` if the system has no memory for it.
-    fn of(&self, engine: &Engine, code: usize, params: Types, results: Types) -> Option<*const u8> {
+    fn of(
+        &self,
+        engine: &Engine,
+        callee: usize,
+        params: Types,
+        results: Types,
+    ) -> Option<*const u8> {
         let mut loops = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let code = match loops.entry((code, params, results)) {
+        let code = match loops.entry((callee, params, results)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let mut draft = engine.allocate_code(MAX_LOOP).ok()?;
-                let bytes = batch::emit(params, results.first().copied(), code, draft.address());
+                let bytes = batch::emit(params, results.first().copied(), callee, draft.address());
                 draft.truncate(bytes.len());
                 draft.bytes_mut().copy_from_slice(&bytes);
                 new.insert(draft.publish().ok()?)
@@ -83,7 +89,7 @@ impl Loops {
 
 impl<F> Clone for BatchFunc<F> {
     fn clone(&self) -> Self {
-        BatchFunc { func: self.func.clone(), rows: self.rows }
+        BatchFunc { func: self.func.clone(), looped: self.looped }
     }
 }
 
@@ -96,7 +102,7 @@ impl<F: WasmFn> fmt::Debug for BatchFunc<F> {
 impl<F: WasmFn> From<TypedFunc<F>> for BatchFunc<F> {
     fn from(func: TypedFunc<F>) -> BatchFunc<F> {
         let VmFunction { code, vmctx } = func.function;
-        let rows = if is_direct(F::PARAMS, F::RESULTS) {
+        let looped = if is_direct(F::PARAMS, F::RESULTS) {
             // SAFETY: the instance that `func` owns keeps the context alive, which names the instance
             // that it belongs to.
             let module = unsafe { &(*(*vmctx).instance.cast::<Inner>()).module };
@@ -104,7 +110,7 @@ impl<F: WasmFn> From<TypedFunc<F>> for BatchFunc<F> {
         } else {
             None
         };
-        BatchFunc { func, rows }
+        BatchFunc { func, looped }
     }
 }
 
@@ -125,20 +131,20 @@ impl<F: WasmFn> BatchFunc<F> {
     /// nobody else uses the results.
     unsafe fn run(
         &self,
-        code: *const u8,
+        looped: *const u8,
         columns: &[*const u8],
         results: *mut u8,
         rows: usize,
     ) -> Result<(), BatchError> {
         let mut file = BatchFile { columns: [ptr::null(); MAX_COLUMNS], results, rows, row: 0 };
         file.columns[..columns.len()].copy_from_slice(columns);
-        let rows = VmFunction { code, ..self.func.function };
+        let looped = VmFunction { code: looped, ..self.func.function };
         let mut arguments = Arguments::new();
         arguments.set(Slot::Int(0), (&raw mut file) as u64);
         // SAFETY: the caller vouches for loop and columns; the function's instance, which `self` keeps
         // alive, owns the context and is on its thread.
         let done = unsafe {
-            interrupt::call_with_default(rows.vmctx, || enter(rows, arguments)).flatten()
+            interrupt::call_with_default(looped.vmctx, || enter(looped, arguments)).flatten()
         };
         if done.is_some() {
             return Ok(());
@@ -230,7 +236,7 @@ macro_rules! batch_func {
                 let ($($param,)*) = columns;
                 let rows = results.len();
                 check_lengths(&[$($param.len()),*], rows)?;
-                if let Some(code) = self.rows {
+                if let Some(looped) = self.looped {
                     if rows == 0 {
                         return Ok(());
                     }
@@ -239,7 +245,7 @@ macro_rules! batch_func {
                     // just been seen to be as long as the results, and are of the signature's types;
                     // a signature with a loop has at most one result, which lies in memory as in a
                     // column.
-                    return unsafe { self.run(code, &columns, results.as_mut_ptr().cast(), rows) };
+                    return unsafe { self.run(looped, &columns, results.as_mut_ptr().cast(), rows) };
                 }
                 self.run_each(results, |row| self.func.call($($param[row]),*))
             }
@@ -248,3 +254,51 @@ macro_rules! batch_func {
 }
 
 each_arity!(batch_func: A B C D E F G H I J K L);
+
+// It runs guests, which Miri does not.
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+    use crate::compile::Tier;
+    use crate::runtime::{Imports, Instance, Module};
+
+    /// A function that lies too far away to be named in an instruction.
+    #[test]
+    fn loops_reach_functions_everywhere() {
+        for tier in Tier::available() {
+            let engine = Engine::new(*tier).expect("an engine");
+            let text = "(module (func (export \"sub\") (param i64 i32) (result i64)
+                (if (i64.eqz (local.get 0)) (then (unreachable)))
+                (i64.sub (local.get 0) (i64.extend_i32_s (local.get 1)))))";
+            let binary = wat::parse_str(text).expect("a text");
+            let module = Module::with_engine(&engine, binary).expect("a module");
+            let instance = Instance::new(&module, &Imports::none()).expect("an instance");
+            let near = instance.batch_func::<fn(i64, i32) -> i64>("sub").expect("the export");
+            let callee = near.func.function.code as usize;
+            let bytes = batch::emit(
+                &[ValType::I64, ValType::I32],
+                Some(ValType::I64),
+                callee,
+                callee ^ 1 << 40,
+            );
+            let mut draft = engine.allocate_code(bytes.len()).expect("memory");
+            draft.bytes_mut().copy_from_slice(&bytes);
+            let code = draft.publish().expect("memory that runs");
+            let far = BatchFunc { looped: Some(code.address() as *const u8), ..near.clone() };
+            for rows in 1..10 {
+                let a: Vec<i64> = (1..=rows).map(|row| row * 1000).collect();
+                let b: Vec<i32> = (0..rows as i32).map(|row| -row).collect();
+                let expected: Vec<i64> = a.iter().zip(&b).map(|(a, b)| a - i64::from(*b)).collect();
+                for func in [&near, &far] {
+                    let mut results = vec![0; a.len()];
+                    func.call((&a, &b), &mut results).expect("no trap");
+                    assert_eq!(results, expected, "{tier}");
+                }
+            }
+            let mut results = [7; 3];
+            let error = far.call((&[5, 0, 5], &[1; 3]), &mut results).expect_err("a trap");
+            assert!(matches!(error, BatchError::Trap { row: 1, .. }), "{error}");
+            assert_eq!(results, [4, 7, 7]);
+        }
+    }
+}

@@ -273,6 +273,7 @@ impl Draft {
         let region = self.block.region.clone();
         let granule = if region.file.is_some() { GRANULE } else { region.page };
         let end = self.block.range.start + len.max(1).next_multiple_of(granule);
+        assert!(end <= self.block.range.end, "there is no more than was allocated");
         let tail = end..self.block.range.end;
         self.len = len;
         if tail.is_empty() {

@@ -20,10 +20,10 @@
 //! What calls do one after the other must not become a chain: an entry reads nothing that the entry
 //! before it has written, but for the branch that tells an outermost one.
 //!
-//! **Nobody sees an entry half made.** The entry is there with its second but last instruction, and
-//! takes part in no request; its last one reads how many requests there have been and writes that down
-//! at once. A signal comes before it or after it. So a request either comes before an entry and does
-//! not concern it, or finds it.
+//! **Nobody sees an entry half made.** It is there from its last instruction but one on, for deadlines, but
+//! no request concerns it. The last one reads how many requests there have been and writes that down at
+//! once: a signal comes before it or after it. So a request either comes before an entry and does not
+//! concern it, or finds it.
 
 use std::arch::asm;
 use std::hint::black_box;
@@ -146,7 +146,8 @@ macro_rules! enter {
 ///
 /// # Safety
 ///
-/// The arguments are of the code's signature, which has at most one result. The context is the one
+/// The arguments are of the code's signature: all of them travel in registers, and the one result that
+/// there may be; none is a vector. The context is the one
 /// that the code expects, of a live instance of the calling thread or of a host function bound to one.
 #[inline(always)]
 pub(super) unsafe fn enter(function: VmFunction, arguments: Arguments) -> Option<Returned> {

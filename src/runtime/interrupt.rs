@@ -207,7 +207,7 @@ impl Thread {
     }
 
     /// Whether the innermost entry is to end, which the caller then sees to. Asked where the hint is
-    /// set, and not in signal handlers: no entry is half made.
+    /// set, and not in signal handlers: it may take a lock.
     #[cold]
     pub fn sees_stop(&self) -> bool {
         let target = self.target();
@@ -269,7 +269,7 @@ pub(super) unsafe fn call_with_deadline<R>(
 }
 
 /// Makes calls of a context's function that are one call to whoever ends it: with an entry around
-/// theirs, which no landing pad belongs to. They ask the thread between them whether they are to end.
+/// theirs, in which itself no guest runs, so that none lands there. They ask the thread between them whether they are to end.
 ///
 /// # Safety
 ///

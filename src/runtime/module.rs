@@ -93,7 +93,8 @@ impl Module {
     ///
     /// The function's parameters and results travel as in the System V convention for up to six
     /// integers, eight floats and one result; r15 holds a pointer of the engine's and must not be
-    /// changed, nor may rbx, rbp and r12 to r14.
+    /// changed, nor may rbx, rbp and r12 to r14. The state of x87 and MMX and the modes of
+    /// floating-point arithmetic stay as they are.
     ///
     /// # Safety
     ///

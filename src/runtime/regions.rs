@@ -1,4 +1,4 @@
-//! Which addresses hold compiled code: lists that a signal handler can read.
+//! Which addresses hold compiled code: a list that a signal handler can read.
 //!
 //! Owns nothing but ranges. Reading takes no lock and allocates nothing; entries are never freed,
 //! only reused, so there are as many as the largest number of regions that lived at one time.
@@ -21,7 +21,7 @@ pub(super) struct Regions {
     writers: Mutex<()>,
 }
 
-/// Where guests' code is.
+/// Where guests' code is, and the loops that call it for batches.
 pub(super) static GUESTS: Regions = Regions::new();
 
 impl Regions {

@@ -168,7 +168,10 @@ unsafe fn raise(fault: Option<usize>, context: &mut libc::ucontext_t) -> bool {
     true
 }
 
-/// A guest that stands still, inside an entry: at its landing pad it ends.
+/// In the register of flags: whether string instructions go down.
+const DIRECTION_FLAG: i64 = 1 << 10;
+
+/// A guest that stands still, inside an entry: at the landing pad it ends.
 struct Guest {
     thread: &'static Thread,
     map: &'static CodeMap,
@@ -206,7 +209,8 @@ impl Guest {
         is_guest.then_some(guest)
     }
 
-    /// Whether it was a guest that called the plain function that is stopped here, and not the host. A
+    /// Whether it was a guest, or the loop of a batch, that called the plain function that is stopped
+    /// here, and not the host. A
     /// guest that does little else than call one would hardly ever be found in its own code.
     ///
     /// # Safety
@@ -251,6 +255,8 @@ impl Guest {
         // A builtin may just have returned that was interrupted, too.
         self.thread.interrupted.set(false);
         registers[libc::REG_RIP as usize] = trampolines::landing_pad() as i64;
+        // The host's code needs it clear. Only code that no tier has made may have set it.
+        registers[libc::REG_EFL as usize] &= !DIRECTION_FLAG;
     }
 }
 

@@ -29,6 +29,9 @@ static GOES_ON: AtomicBool = AtomicBool::new(false);
 static LAST: AtomicUsize = AtomicUsize::new(0);
 static CALLS: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
 
+/// The step at which a guest was entered first.
+static ENTERED: AtomicUsize = AtomicUsize::new(0);
+
 /// Whether the instruction is one of those that matter.
 fn is_near_guest(pc: usize) -> bool {
     /// `call r10`, and how much of `enter` lies before it and from there on.
@@ -61,6 +64,9 @@ extern "C" fn step(_: libc::c_int, _: *mut libc::siginfo_t, context: *mut libc::
         return;
     }
     let number = STEPS.fetch_add(1, SeqCst) + 1;
+    if regions::GUESTS.contain(pc) {
+        let _ = ENTERED.compare_exchange(0, number, SeqCst, SeqCst);
+    }
     if number == ASK.load(SeqCst) {
         STANDS.store(true, SeqCst);
         while !GOES_ON.load(SeqCst) {
@@ -109,6 +115,7 @@ fn count(call: &Call) -> usize {
     DELIVER.store(usize::MAX, SeqCst);
     for _ in 0..2 {
         STEPS.store(0, SeqCst);
+        ENTERED.store(0, SeqCst);
         stepping(|| call().expect("no trap"));
     }
     STEPS.load(SeqCst)
@@ -326,7 +333,10 @@ fn nothing_is_left_of_a_request() {
         let fill = typed(&instance, "fill");
         count(&typed(&instance, "short"));
         // Once around the loop, and the signal at each step from there to where the guest has ended.
-        for (ask, deliver) in (36..50).flat_map(|ask| (ask..ask + 24).map(move |at| (ask, at))) {
+        let entered = ENTERED.load(SeqCst);
+        for (ask, deliver) in
+            (entered + 24..entered + 38).flat_map(|ask| (ask..ask + 24).map(move |at| (ask, at)))
+        {
             let (ended, once) = asker.during([ask, deliver], true, &fill);
             assert_eq!(ended.expect_err("a trap").code(), TrapCode::Interrupted);
             assert!(once);

@@ -13,14 +13,15 @@ use crate::error::{Frame, Trap, TrapCode};
 /// A trap of an instance's group that may come again: a guest that refuses its arguments does so in
 /// the same place each time, and telling where that is takes longer than the call.
 ///
-/// Program counters mean the same as long as the group lives, for no member leaves it before.
+/// Program counters mean the same as long as the group lives, for no member leaves it before. The loop
+/// of a batch has one too, and stays as long as its function.
 pub(super) struct LastTrap {
     pcs: [usize; LAST_PCS],
     trap: Trap,
 }
 
-/// The most activations of a trap that is kept.
-const LAST_PCS: usize = 4;
+/// The most activations of a trap that is kept, the loop of a batch among them.
+const LAST_PCS: usize = 5;
 
 impl LastTrap {
     /// What to keep of a trap, if it is one to keep.

@@ -362,10 +362,10 @@ macro_rules! wasm_results {
             const TYPES: &'static [ValType] = &[$($result::TYPE),*];
             type Direct = ();
             fn from_direct((): ()) -> Self {
-                unreachable!("several results never come from a direct entry")
+                unreachable!("several results never travel in a register")
             }
             fn into_direct(self) {
-                unreachable!("several results never go to a direct crossing")
+                unreachable!("several results never travel in a register")
             }
             fn from_raw(mut next: impl FnMut(ValType) -> u64) -> Self {
                 ($(<$result as WasmTy>::from_raw(next($result::TYPE)),)*)

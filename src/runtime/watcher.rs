@@ -2,8 +2,8 @@
 //!
 //! One thread for the process, started when it is first needed, *pokes* threads whose guests have to
 //! end: it sets [`ThreadState::stop`], and sends SIGURG where guests do not look there by themselves.
-//! It repeats that until the thread has seen to it, because a signal that arrives in the host's code,
-//! or where an entry is half made, changes nothing. When nothing is to be done it sleeps for good.
+//! It repeats that until the thread has seen to it, because a signal that arrives in the host's code
+//! changes nothing. When nothing is to be done it sleeps for good.
 //!
 //! Everything here is behind one lock, which a thread takes too when it ends: no signal goes to a
 //! thread that is no more. A process that forks leaves watcher and lock behind; its child makes
