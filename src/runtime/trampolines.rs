@@ -68,7 +68,7 @@ pub(super) fn host_indirect() -> *const u8 {
     address(|t| t.host_indirect) as *const u8
 }
 
-/// The address for [`VmContext::raise_trap`].
+/// The address that each context has as its `raise_trap`.
 pub(super) fn raise_trap() -> usize {
     address(|t| t.raise_trap)
 }
