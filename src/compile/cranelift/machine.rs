@@ -9,7 +9,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{Context, Final, FinalizedRelocTarget, MachSrcLoc};
 
-use crate::compile::abi::Signature;
+use crate::compile::abi::{RAISE_TRAP, RAISE_TRAP_LEN, Signature};
 use crate::compile::{
     CallSite, CompiledCode, CompiledFunction, CpuFeatures, FUNCTION_ALIGNMENT, OperatorStart,
     Relocation, TrapSite, Unit,
@@ -88,9 +88,13 @@ pub(super) fn from_clif(code: ir::TrapCode) -> Option<TrapCode> {
 
 /// What Cranelift's traps are: `ud2`.
 const UNDEFINED: [u8; 2] = [0x0f, 0x0b];
-/// What takes its place: `hlt`, which is as forbidden to a program, twice. Virtual machines often leave
-/// an undefined instruction to their host, which takes four times as long.
+/// What takes its place where nothing better can: `hlt`, which is as forbidden to a program, twice.
+/// Virtual machines often leave an undefined instruction to their host, which takes four times as long.
 const HALT: [u8; 2] = [0xf4, 0xf4];
+/// `jmp` to the instruction that lies so many bytes, one signed byte, behind it.
+const JUMP_SHORT: u8 = 0xeb;
+/// `call [r15 + 8]`.
+const RAISE: [u8; RAISE_TRAP_LEN as usize] = [0x41, 0xff, 0x57, RAISE_TRAP as u8];
 
 /// Whether the function asks for the context: see [`Translator::vmctx`](super::Translator::vmctx).
 fn reads_context(func: &ir::Function) -> bool {
@@ -141,8 +145,9 @@ pub(super) fn append(
     let bare = without_frame(body, unit, context);
     let skipped = if bare.is_some() { ENTER.len() as u32 } else { 0 };
     let start = out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT);
-    let end = start + bare.map_or(buffer.data().len(), |bare| bare.len() + RETURN.len());
-    let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end)) else {
+    let length = bare.map_or(buffer.data().len(), |bare| bare.len() + RETURN.len());
+    let most = start + length + RAISE.len() * buffer.traps().len();
+    let (Ok(start), Ok(_)) = (u32::try_from(start), u32::try_from(most)) else {
         return Err("the module's code exceeds 4 GiB".to_string());
     };
     for reloc in buffer.relocs() {
@@ -198,19 +203,42 @@ pub(super) fn append(
         Some(bare) => out.bytes.extend(bare.iter().chain(&RETURN)),
         None => out.bytes.extend_from_slice(buffer.data()),
     }
-    for trap in &out.traps[first_trap..] {
-        let site = &mut out.bytes[trap.offset as usize..];
-        if site.starts_with(&UNDEFINED) {
-            site[..UNDEFINED.len()].copy_from_slice(&HALT);
-        }
-    }
+    let raises = raise_without_signals(&mut out.bytes, &mut out.traps[first_trap..]);
     out.functions.push(CompiledFunction {
         function: body.function,
-        code: start..end,
+        code: start..out.bytes.len() as u32,
         frameless: bare.is_some(),
-        reads_context: reads_context(&context.func),
+        reads_context: raises || reads_context(&context.func),
     });
     Ok(())
+}
+
+/// Makes the trap sites of the last function that are instructions for nothing else call the trap
+/// routine, as those of the baseline tier do: a signal takes eighty times as long. There is room for a
+/// short jump to such a call behind the function; where that lies too far away the signal stays. So it
+/// does for overflows of the stack, which may leave no room for the routine. Returns whether there is
+/// such a call.
+fn raise_without_signals(bytes: &mut Vec<u8>, traps: &mut [TrapSite]) -> bool {
+    let end = bytes.len();
+    for trap in &mut *traps {
+        let at = trap.offset as usize;
+        if !bytes[at..].starts_with(&UNDEFINED) {
+            continue;
+        }
+        let next = at + UNDEFINED.len();
+        let distance = i8::try_from(bytes.len() - next).ok();
+        let site = match distance.filter(|_| trap.code != TrapCode::StackOverflow) {
+            Some(distance) => {
+                trap.offset = bytes.len() as u32;
+                bytes.extend_from_slice(&RAISE);
+                [JUMP_SHORT, distance as u8]
+            }
+            None => HALT,
+        };
+        bytes[at..next].copy_from_slice(&site);
+    }
+    traps.sort_unstable_by_key(|trap| trap.offset);
+    bytes.len() > end
 }
 
 /// The source location of the instruction at this offset.

@@ -431,14 +431,15 @@ macro_rules! operator {
     ($t:ident visit_i32_mul) => { $t.binary(Opcode::Imul) };
     ($t:ident visit_i64_mul) => { $t.binary(Opcode::Imul) };
     // The IR's divisions trap as the specification's do, and `srem` of the least number by -1 is 0.
+    // `sdiv` makes the check of its divisor itself.
     ($t:ident visit_i32_div_s) => { $t.binary(Opcode::Sdiv) };
     ($t:ident visit_i64_div_s) => { $t.binary(Opcode::Sdiv) };
-    ($t:ident visit_i32_div_u) => { $t.binary(Opcode::Udiv) };
-    ($t:ident visit_i64_div_u) => { $t.binary(Opcode::Udiv) };
-    ($t:ident visit_i32_rem_s) => { $t.binary(Opcode::Srem) };
-    ($t:ident visit_i64_rem_s) => { $t.binary(Opcode::Srem) };
-    ($t:ident visit_i32_rem_u) => { $t.binary(Opcode::Urem) };
-    ($t:ident visit_i64_rem_u) => { $t.binary(Opcode::Urem) };
+    ($t:ident visit_i32_div_u) => { $t.divide(Opcode::Udiv) };
+    ($t:ident visit_i64_div_u) => { $t.divide(Opcode::Udiv) };
+    ($t:ident visit_i32_rem_s) => { $t.divide(Opcode::Srem) };
+    ($t:ident visit_i64_rem_s) => { $t.divide(Opcode::Srem) };
+    ($t:ident visit_i32_rem_u) => { $t.divide(Opcode::Urem) };
+    ($t:ident visit_i64_rem_u) => { $t.divide(Opcode::Urem) };
     ($t:ident visit_i32_and) => { $t.binary(Opcode::Band) };
     ($t:ident visit_i64_and) => { $t.binary(Opcode::Band) };
     ($t:ident visit_i32_or) => { $t.binary(Opcode::Bor) };

@@ -7,7 +7,7 @@ use cranelift_codegen::ir;
 use super::machine::{from_clif, to_clif};
 use super::{Compiler, isa};
 use crate::compile::abi::Layout;
-use crate::compile::{CompileOptions, CompiledCode, CpuFeatures, Unit};
+use crate::compile::{CompileOptions, CompiledCode, CpuFeatures, TrapSite, Unit};
 use crate::error::{LoadError, TrapCode};
 use crate::module::{self, Limits, ModuleInfo, SmallFunctions, Validation};
 
@@ -100,6 +100,42 @@ fn clif(text: &str) -> String {
 fn traps(code: &CompiledCode) -> Vec<TrapCode> {
     assert!(code.traps.is_sorted_by(|a, b| a.offset < b.offset), "one code each: {:?}", code.traps);
     code.traps.iter().map(|trap| trap.code).collect()
+}
+
+/// Traps that are instructions of their own call the trap routine, as far as a short jump reaches it.
+#[test]
+fn traps_call_the_routine() {
+    const RAISE: [u8; 4] = [0x41, 0xff, 0x57, 0x08];
+    const HALT: [u8; 2] = [0xf4, 0xf4];
+    let raising = |code: &CompiledCode, trap: &TrapSite| {
+        assert!(code.functions[0].code.contains(&trap.offset), "{trap:?}");
+        let site = &code.bytes[trap.offset as usize..];
+        site.starts_with(&RAISE)
+    };
+    let div = |i| {
+        let divisor = format!("(i32.add (local.get 1) (i32.const {i}))");
+        format!("(local.set 0 (i32.div_u (local.get 0) {divisor}))")
+    };
+    let divisions = |count: usize| {
+        let text =
+            format!("(module (func (param i32 i32) {}))", (0..count).map(div).collect::<String>());
+        let code = compile(&text);
+        // The divisions themselves, which never trap, are known too.
+        assert_eq!(traps(&code), vec![TrapCode::IntegerDivideByZero; 2 * count]);
+        code
+    };
+    let code = divisions(3);
+    // Where they come from is known of each.
+    let calls: Vec<_> = code.traps.iter().filter(|trap| raising(&code, trap)).collect();
+    assert!(calls.len() == 3 && calls.is_sorted_by(|a, b| a.wasm_offset < b.wasm_offset));
+    assert!(code.functions[0].reads_context);
+    let code = divisions(200);
+    let near = code.traps.iter().filter(|trap| raising(&code, trap)).count();
+    assert!((10..100).contains(&near), "{near}");
+    // There may be no stack for the routine.
+    let code = compile("(module (func (call 0)))");
+    assert_eq!(traps(&code), [TrapCode::StackOverflow]);
+    assert!(code.bytes[code.traps[0].offset as usize..].starts_with(&HALT));
 }
 
 const ADD4: &str = "(module (func (param i64) (result i64) (i64.add (local.get 0) (i64.const 4))))";
@@ -199,9 +235,10 @@ fn each_trap_site_has_the_operators_code() {
     use TrapCode::*;
     let rows: &[(&str, &str, &str, &[TrapCode])] = &[
         ("i32", "i32", "div_s", &[IntegerOverflow, IntegerDivideByZero]),
-        ("i64", "i64", "div_u", &[IntegerDivideByZero]),
-        ("i32", "i32", "rem_s", &[IntegerDivideByZero]),
-        ("i64", "i64", "rem_u", &[IntegerDivideByZero]),
+        // The check and the instruction.
+        ("i64", "i64", "div_u", &[IntegerDivideByZero, IntegerDivideByZero]),
+        ("i32", "i32", "rem_s", &[IntegerDivideByZero, IntegerDivideByZero]),
+        ("i64", "i64", "rem_u", &[IntegerDivideByZero, IntegerDivideByZero]),
         (
             "f64",
             "i32",
