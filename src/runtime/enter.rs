@@ -147,8 +147,8 @@ macro_rules! enter {
 /// # Safety
 ///
 /// The arguments are of the code's signature: all of them travel in registers, and the one result that
-/// there may be; none is a vector. The context is the one
-/// that the code expects, of a live instance of the calling thread or of a host function bound to one.
+/// there may be; none is a vector. The context is the one that the code expects, of a live instance of
+/// the calling thread or of a host function bound to one.
 #[inline(always)]
 pub(super) unsafe fn enter(function: VmFunction, arguments: Arguments) -> Option<Returned> {
     // SAFETY: the caller vouches for code, arguments and context, which names its thread's state. The
