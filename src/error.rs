@@ -280,8 +280,8 @@ pub enum LoadError {
     Unsupported {
         /// What it uses: an operator such as `` operator `v128.load` ``, or a section.
         what: String,
-        /// The function's index and name, if it is inside one.
-        function: Option<(u32, Option<Arc<str>>)>,
+        /// The function's index, if it is inside one.
+        function: Option<u32>,
         /// Byte offset from the start of the binary module.
         offset: u64,
     },
@@ -314,10 +314,8 @@ impl fmt::Display for LoadError {
             }
             LoadError::Unsupported { what, function, offset } => {
                 write!(f, "not supported: {what}")?;
-                match function {
-                    Some((index, Some(name))) => write!(f, " in function {index} ({name})")?,
-                    Some((index, None)) => write!(f, " in function {index}")?,
-                    None => {}
+                if let Some(index) = function {
+                    write!(f, " in function {index}")?;
                 }
                 write!(f, " (at byte offset 0x{offset:x})")
             }

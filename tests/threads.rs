@@ -260,12 +260,46 @@ fn the_first_error_is_reported(tier: Tier) {
     for _ in 0..5 {
         assert_eq!(error(4), expected);
     }
+    // What stands behind the bodies is reported before them.
+    let truncated = [&*invalid, &[11, 2, 1]].concat();
+    let no_memory = [&*invalid, &[11, 7, 1, 0, 0x41, 0, 0x0b, 1, b'x']].concat();
+    let twice = [&*invalid, &invalid[8..]].concat();
+    for (binary, expected) in
+        [(truncated, "unexpected end"), (no_memory, "unknown memory"), (twice, "out of order")]
+    {
+        for threads in [1, 2, 4] {
+            let error = Module::with_engine(&engine(threads), &binary).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error} on {threads} threads");
+        }
+    }
+}
+
+fn sections_behind_the_bodies_are_read_meanwhile(tier: Tier) {
+    let data = "(memory (export \"memory\") 1) (data (i32.const 3) \"abc\") (data \"passive\")
+        (func (export \"init\") (memory.init 1 (i32.const 70) (i32.const 1) (i32.const 3)))
+        (func $named (export \"trap\") unreachable)";
+    let text = large_module();
+    let module =
+        common::assemble(&(text.strip_suffix(')').expect("a module").to_owned() + data + ")"));
+    for threads in [1, 2, 4] {
+        let engine = Engine::builder().tier(tier).compile_threads(threads).build();
+        let module = Module::with_engine(&engine.expect("an engine"), &module).expect("a module");
+        let instance = instantiate(&module);
+        instance.func::<fn()>("init").expect("init")().expect("no trap");
+        let memory = instance.memory("memory").expect("the memory");
+        let mut bytes = [0; 76];
+        memory.read(0, &mut bytes).expect("in bounds");
+        assert_eq!((&bytes[2..7], &bytes[69..75]), (&b"\0abc\0"[..], &b"\0ass\0\0"[..]));
+        let trap = instance.func::<fn()>("trap").expect("trap")().expect_err("unreachable");
+        assert_eq!(trap.backtrace()[0].name(), Some("named"));
+    }
 }
 
 on_each_tier!(
     memories_on_many_threads,
     code_does_not_depend_on_the_number_of_threads,
     the_first_error_is_reported,
+    sections_behind_the_bodies_are_read_meanwhile,
     one_module_on_all_threads,
     a_module_moves_to_the_thread_that_uses_it,
     modules_are_compiled_on_all_threads,

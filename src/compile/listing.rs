@@ -78,19 +78,19 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut worker = Worker::default();
     let binary = module::binary(input.as_ref())?;
-    let mut loaded = module::load(&binary, &Limits::default())?;
+    let (mut info, bodies) = module::load_whole(&binary, &Limits::default())?;
     // Any numbers do: nothing that is listed runs.
-    loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
-    let layout = Layout::of(&loaded.info);
+    info.type_ids = (1..).take(info.types.len()).collect();
+    let layout = Layout::of(&info);
     // Each operator is shown where it stands.
     let unit = Unit {
-        info: &loaded.info,
+        info: &info,
         layout: &layout,
         small: SmallFunctions::new(),
         in_segments: Default::default(),
     };
     let mut functions = Vec::new();
-    for body in loaded.bodies {
+    for body in bodies {
         let body = body.validate(&mut worker.validation)?;
         let mut code = CompiledCode { operators: Some(Vec::new()), ..CompiledCode::default() };
         worker.compile_with(tier, &backend, &unit, &body, &mut code)?;
@@ -103,8 +103,8 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
         }
         functions.push(FunctionListing {
             index: body.function,
-            name: loaded.info.function_name(body.function).map(|name| name.to_string()),
-            rows: rows(&loaded.info, &code, &operators),
+            name: info.function_name(body.function).map(|name| name.to_string()),
+            rows: rows(&info, &code, &operators),
         });
     }
     Ok(Listing { functions })
@@ -122,18 +122,18 @@ pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut compiler = super::cranelift::Compiler::new(isa, options);
     let binary = module::binary(input.as_ref())?;
-    let mut loaded = module::load(&binary, &Limits::default())?;
+    let (mut info, bodies) = module::load_whole(&binary, &Limits::default())?;
     // Any numbers do: nothing that is listed runs.
-    loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
-    let layout = Layout::of(&loaded.info);
+    info.type_ids = (1..).take(info.types.len()).collect();
+    let layout = Layout::of(&info);
     let mut validation = Validation::default();
     let mut text = String::new();
-    for body in loaded.bodies {
+    for body in bodies {
         let body = body.validate(&mut validation)?;
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&compiler.clif(&loaded.info, &layout, &body, &validation.facts)?);
+        text.push_str(&compiler.clif(&info, &layout, &body, &validation.facts)?);
     }
     Ok(text)
 }

@@ -6,14 +6,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use wasmparser::{
-    DataKind, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, Parser,
+    BinaryReader, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, Parser,
     Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use super::limits::{Limits, check};
 use super::{
     ConstExpr, DataSegment, ElementSegment, Export, ExportKind, FuncType, GlobalType, Import,
-    ImportType, MemoryType, ModuleInfo, SegmentMode, TableType, ValType,
+    ImportType, Late, MemoryType, ModuleInfo, SegmentMode, TableType, ValType,
 };
 use crate::error::LoadError;
 
@@ -28,10 +28,22 @@ pub(crate) struct Body<'a> {
     pub(super) body: FunctionBody<'a>,
 }
 
-/// A module whose sections are validated and whose bodies wait.
+/// A module whose sections up to the bodies are validated. The bodies wait, and so does what stands
+/// behind them.
 pub(crate) struct Loaded<'a> {
+    /// All but [`ModuleInfo::late`].
     pub info: ModuleInfo,
     pub bodies: Vec<Body<'a>>,
+    pub tail: Tail<'a>,
+}
+
+/// The sections behind the bodies: data and custom ones. They may be most of a module, and can be read
+/// while the bodies are compiled.
+pub(crate) struct Tail<'a> {
+    binary: &'a [u8],
+    payloads: Box<dyn Iterator<Item = wasmparser::Result<Payload<'a>>> + 'a>,
+    validator: Validator,
+    late: Late,
 }
 
 /// The binary form of a module: text is translated if the crate has the `wat` feature.
@@ -90,14 +102,16 @@ fn not_a_module(input: &[u8]) -> LoadError {
     }
 }
 
-/// Parses and validates everything but the function bodies.
+/// Parses and validates everything before the function bodies.
 pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, LoadError> {
     let what = "the size of the module in bytes (`Limits::module_bytes`)";
     check(what, binary.len() as u64, limits.module_bytes)?;
     let mut validator = Validator::new_with_features(FEATURES);
     let mut info = ModuleInfo::default();
+    let mut late = Late::default();
     let mut bodies = Vec::new();
-    for payload in Parser::new(0).parse_all(binary) {
+    let mut payloads = Parser::new(0).parse_all(binary);
+    for payload in payloads.by_ref() {
         let payload = payload.map_err(invalid)?;
         check_counts(&payload, &info, limits)?;
         if let ValidPayload::Func(to_validate, body) =
@@ -105,15 +119,42 @@ pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, 
         {
             let function = info.imported_functions + bodies.len() as u32;
             bodies.push(Body { function, to_validate, body });
+            if function + 1 == info.functions.len() as u32 {
+                break;
+            }
             continue;
         }
-        section(payload, &mut info)?;
+        section(payload, binary, &mut info, &mut late)?;
     }
     // Those that were all imported have met no section of their own.
     check_spaces(&info, [0; 4], limits)?;
     info.escaping = escaping(&info);
     info.has_vectors = has_vectors(&info);
-    Ok(Loaded { info, bodies })
+    let tail = Tail { binary, payloads: Box::new(payloads), validator, late };
+    Ok(Loaded { info, bodies, tail })
+}
+
+impl Tail<'_> {
+    /// Parses and validates the rest of a module.
+    pub fn read(mut self, info: &ModuleInfo, limits: &Limits) -> Result<Late, LoadError> {
+        for payload in self.payloads {
+            let payload = payload.map_err(invalid)?;
+            check_counts(&payload, info, limits)?;
+            self.validator.payload(&payload).map_err(invalid)?;
+            late_section(payload, self.binary, info.functions.len(), &mut self.late)?;
+        }
+        Ok(self.late)
+    }
+}
+
+/// Parses and validates everything but the function bodies.
+pub(crate) fn load_whole<'a>(
+    binary: &'a [u8],
+    limits: &Limits,
+) -> Result<(ModuleInfo, Vec<Body<'a>>), LoadError> {
+    let Loaded { mut info, bodies, tail } = load(binary, limits)?;
+    info.late = tail.read(&info, limits)?;
+    Ok((info, bodies))
 }
 
 /// Refuses a section that holds too much, before it is read.
@@ -184,7 +225,12 @@ fn has_vectors(info: &ModuleInfo) -> bool {
 }
 
 /// Takes from one validated section what the rest of the crate needs.
-fn section(payload: Payload<'_>, info: &mut ModuleInfo) -> Result<(), LoadError> {
+fn section(
+    payload: Payload<'_>,
+    binary: &[u8],
+    info: &mut ModuleInfo,
+    late: &mut Late,
+) -> Result<(), LoadError> {
     match payload {
         Payload::TypeSection(reader) => {
             for group in reader {
@@ -266,28 +312,27 @@ fn section(payload: Payload<'_>, info: &mut ModuleInfo) -> Result<(), LoadError>
                 info.elements.push(element_segment(element.map_err(invalid)?)?);
             }
         }
+        payload => late_section(payload, binary, info.functions.len(), late)?,
+    }
+    Ok(())
+}
+
+/// The same of a section that may stand behind the bodies of the module's so many functions.
+fn late_section(
+    payload: Payload<'_>,
+    binary: &[u8],
+    functions: usize,
+    late: &mut Late,
+) -> Result<(), LoadError> {
+    match payload {
         Payload::DataSection(reader) => {
-            // Validation has counted them, and so there are as many. Some programs have 100,000.
-            info.data.reserve(reader.count() as usize);
-            let range = reader.range();
-            info.data_bytes.reserve((range.end - range.start) as usize);
-            for data in reader {
-                let data = data.map_err(invalid)?;
-                let mode = match data.kind {
-                    DataKind::Passive => SegmentMode::Passive,
-                    DataKind::Active { memory_index, offset_expr } => SegmentMode::Active {
-                        index: memory_index,
-                        offset: const_expr(&offset_expr)?,
-                    },
-                };
-                let start = info.data_bytes.len();
-                info.data_bytes.extend_from_slice(data.data);
-                info.data.push(DataSegment { mode, bytes: start..info.data_bytes.len() });
-            }
+            let (start, end) = (reader.range().start, reader.range().end);
+            let bytes = &binary[start as usize..end as usize];
+            data_segments(BinaryReader::new(bytes, start), late)?;
         }
         Payload::CustomSection(reader) => {
             if let wasmparser::KnownCustom::Name(names) = reader.as_known() {
-                info.names = function_names(names, info.functions.len());
+                late.names = function_names(names, functions);
             }
         }
         _ => {}
@@ -338,12 +383,42 @@ fn element_segment(element: wasmparser::Element<'_>) -> Result<ElementSegment, L
     Ok(ElementSegment { mode, items })
 }
 
-/// A constant expression of WebAssembly 2.0, which validation has accepted: one operator and `end`.
+/// The data section, which validation has accepted. Read byte by byte (specification §5.5.14 Data
+/// Section): some programs have 100,000 segments, and wasmparser's reader has walked through all
+/// operators of each offset by now.
+fn data_segments(mut reader: BinaryReader<'_>, late: &mut Late) -> Result<(), LoadError> {
+    let count = reader.read_var_u32().map_err(invalid)?;
+    // Validation has counted them, and so there are as many.
+    late.data.reserve(count as usize);
+    late.data_bytes.reserve(reader.bytes_remaining());
+    for _ in 0..count {
+        let mode = match reader.read_var_u32().map_err(invalid)? {
+            1 => SegmentMode::Passive,
+            flags => {
+                let index = if flags == 2 { reader.read_var_u32().map_err(invalid)? } else { 0 };
+                let offset = constant(&mut reader)?;
+                let _end = reader.read_u8().map_err(invalid)?;
+                SegmentMode::Active { index, offset }
+            }
+        };
+        let len = reader.read_var_u32().map_err(invalid)?;
+        let start = late.data_bytes.len();
+        late.data_bytes.extend_from_slice(reader.read_bytes(len as usize).map_err(invalid)?);
+        late.data.push(DataSegment { mode, bytes: start..late.data_bytes.len() });
+    }
+    Ok(())
+}
+
+fn const_expr(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, LoadError> {
+    constant(&mut expr.get_binary_reader())
+}
+
+/// The one operator of a constant expression of WebAssembly 2.0, which validation has accepted; its
+/// `end` is left.
 ///
 /// Read byte by byte, because wasmparser's reader of all operators would be in the program for this
 /// alone. The opcodes are those of the specification (§5.4.9 and §5.4.1 Expressions).
-fn const_expr(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, LoadError> {
-    let mut reader = expr.get_binary_reader();
+fn constant(reader: &mut BinaryReader<'_>) -> Result<ConstExpr, LoadError> {
     let offset = reader.original_position();
     let mut read = || -> wasmparser::Result<Option<ConstExpr>> {
         Ok(Some(match reader.read_u8()? {

@@ -29,7 +29,7 @@ pub use limits::Limits;
 pub(crate) use limits::{check as check_limit, check_code};
 #[cfg(any(feature = "cranelift", feature = "listing"))]
 pub(crate) use load::invalid;
-pub(crate) use load::{Body, binary, load};
+pub(crate) use load::{Body, Loaded, Tail, binary, load, load_whole};
 #[cfg(any(feature = "cranelift", feature = "listing"))]
 pub(crate) use names::operator_name;
 #[cfg(feature = "cranelift")]
@@ -63,9 +63,6 @@ pub(crate) struct ModuleInfo {
     /// The first values of the globals that are defined here.
     pub global_inits: Vec<ConstExpr>,
     pub elements: Vec<ElementSegment>,
-    pub data: Vec<DataSegment>,
-    /// The bytes of all data segments.
-    pub data_bytes: Vec<u8>,
     /// The exports, in the module's order.
     pub exports: Vec<Export>,
     /// The start function.
@@ -73,6 +70,15 @@ pub(crate) struct ModuleInfo {
     /// The functions that a reference may be made to: exported, in an element segment, the initial
     /// value of a global, or the start function. Ascending, without repetition.
     pub escaping: Vec<u32>,
+    pub late: Late,
+}
+
+/// What no compiler needs to know: sections that stand behind the bodies, or may.
+#[derive(Debug, Default)]
+pub(crate) struct Late {
+    pub data: Vec<DataSegment>,
+    /// The bytes of all data segments.
+    pub data_bytes: Vec<u8>,
     /// `(function, name)` from the name section, by function.
     names: Vec<(u32, Arc<str>)>,
 }
@@ -128,7 +134,7 @@ pub(crate) struct ElementSegment {
 #[derive(Debug)]
 pub(crate) struct DataSegment {
     pub mode: SegmentMode,
-    /// Where its bytes are in [`ModuleInfo::data_bytes`].
+    /// Where its bytes are in [`Late::data_bytes`].
     pub bytes: Range<usize>,
 }
 
@@ -186,8 +192,9 @@ impl ModuleInfo {
 
     /// The function's name from the name section, or else its first export name.
     pub fn function_name(&self, function: u32) -> Option<Arc<str>> {
-        if let Ok(at) = self.names.binary_search_by_key(&function, |(index, _)| *index) {
-            return Some(self.names[at].1.clone());
+        let names = &self.late.names;
+        if let Ok(at) = names.binary_search_by_key(&function, |(index, _)| *index) {
+            return Some(names[at].1.clone());
         }
         self.exports
             .iter()

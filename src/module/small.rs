@@ -74,14 +74,13 @@ fn computes(opcode: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::module::{Limits, load};
+    use crate::module::{Limits, load_whole};
 
     /// The small functions of a module in the text format.
     fn small(text: &str) -> Vec<u32> {
         let binary = wat::parse_str(text).expect("a module");
-        let loaded = load(&binary, &Limits::default()).expect("a module");
-        let mut small: Vec<u32> =
-            small_functions(&loaded.bodies, None, false).into_keys().collect();
+        let (_, bodies) = load_whole(&binary, &Limits::default()).expect("a module");
+        let mut small: Vec<u32> = small_functions(&bodies, None, false).into_keys().collect();
         small.sort_unstable();
         small
     }

@@ -25,7 +25,7 @@ use crate::compile::{
 use crate::error::{LoadError, NotPlain};
 #[cfg(feature = "cranelift")]
 use crate::module::small_functions;
-use crate::module::{Body, Facts, ModuleInfo, ValidBody, check_code, check_limit};
+use crate::module::{Body, Facts, Late, ModuleInfo, Tail, ValidBody, check_code, check_limit};
 
 /// The bytes of the bodies in a batch: at most milliseconds of each tier's work, and so many batches
 /// that the last ones do not leave a thread waiting for long.
@@ -96,7 +96,7 @@ impl Compiled {
 struct Job<'j> {
     engine: &'j Engine,
     unit: Unit<'j>,
-    foreign: Option<&'j Foreign<'j>>,
+    foreign: Option<Foreign<'j>>,
     /// The size of all bodies.
     bytes: usize,
     /// How much code there is so far.
@@ -113,21 +113,29 @@ struct Part {
     timings: Option<Timings>,
 }
 
-/// Validates and compiles all bodies.
+/// What there is of a module behind its head.
+pub(super) struct Sources<'a> {
+    pub bodies: Vec<Body<'a>>,
+    pub foreign: Option<Foreign<'a>>,
+    pub tail: Tail<'a>,
+}
+
+/// Validates and compiles all bodies, and reads what stands behind them. What is wrong there is reported
+/// before what is wrong with a body.
 pub(super) fn compile(
     engine: &Engine,
     info: &ModuleInfo,
     layout: &Layout,
-    bodies: Vec<Body<'_>>,
-    foreign: Option<&Foreign<'_>>,
+    sources: Sources<'_>,
     clock: &mut Clock,
-) -> Result<Compiled, LoadError> {
+) -> Result<(Compiled, Late), LoadError> {
+    let Sources { bodies, foreign, tail } = sources;
     let bytes: usize = bodies.iter().map(Body::len).sum();
     let batch = batch_bytes(engine.tier(), bytes);
     let (small, in_segments) = match engine.tier() {
         #[cfg(feature = "cranelift")]
         Tier::Cranelift => {
-            let foreign = foreign.map(|foreign| foreign.function);
+            let foreign = foreign.as_ref().map(|foreign| foreign.function);
             (small_functions(&bodies, foreign, layout.fuel.is_some()), info.functions_in_segments())
         }
         _ => Default::default(),
@@ -139,6 +147,8 @@ pub(super) fn compile(
         all.code = Code::Chunks(Vec::new());
     }
     if bytes <= too_few_to_share(engine.tier()) {
+        let late = tail.read(info, engine.limits())?;
+        clock.lap(|timings| &mut timings.parse);
         let mut worker = engine.worker();
         let mut part = Part::default();
         job.compile(bodies, &mut worker, &mut part)?;
@@ -146,11 +156,11 @@ pub(super) fn compile(
         // It is all of the module's code: no more room than that.
         all.append(&mut part, engine, 0)?;
         clock.add(part.timings);
-        return Ok(all);
+        return Ok((all, late));
     }
     let batches = split(bodies, batch);
     let threads = engine.compile_threads().min(batches.len());
-    job.compile_shared(batches, threads, all, clock)
+    job.compile_shared(batches, threads, tail, all, clock)
 }
 
 /// Cuts the bodies into batches of about that many bytes.
@@ -186,14 +196,15 @@ struct Progress {
 }
 
 impl Job<'_> {
-    /// Compiles the batches on so many threads, this one among them.
+    /// Compiles the batches on so many threads, this one among them. This one reads the tail first.
     fn compile_shared(
         &self,
         batches: Vec<Mutex<Vec<Body<'_>>>>,
         threads: usize,
+        tail: Tail<'_>,
         all: Compiled,
         clock: &mut Clock,
-    ) -> Result<Compiled, LoadError> {
+    ) -> Result<(Compiled, Late), LoadError> {
         let progress = Mutex::new(Progress {
             all,
             next: 0,
@@ -222,14 +233,24 @@ impl Job<'_> {
             }
             self.engine.retire(worker);
         };
-        thread::scope(|scope| {
+        let late = thread::scope(|scope| {
             for _ in 1..threads {
                 // A system that gives no thread leaves the work to those that there are.
                 let name = thread::Builder::new().name("wasm-mini compile".to_string());
                 let _ = name.spawn_scoped(scope, work);
             }
+            let mut clock = Clock::new(self.engine.collects_timings());
+            let late = tail.read(self.unit.info, self.engine.limits());
+            clock.lap(|timings| &mut timings.parse);
+            if let Some(timings) = clock.timings() {
+                lock(&progress).timings.add(timings);
+            }
+            if late.is_err() {
+                begun.store(batches.len(), Ordering::Relaxed);
+            }
             work();
-        });
+            late
+        })?;
         let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, error)) = progress.failure {
             return Err(error);
@@ -240,7 +261,7 @@ impl Job<'_> {
         if let Code::Placed(Some(draft)) = &mut all.code {
             draft.truncate(len);
         }
-        Ok(all)
+        Ok((all, late))
     }
 
     /// Compiles one batch.
@@ -259,7 +280,7 @@ impl Job<'_> {
             let locals = worker.validation.facts.locals.len();
             check_limit(what, locals as u64, limits.function_locals)?;
             let before = part.code.bytes.len();
-            match self.foreign {
+            match &self.foreign {
                 Some(foreign) if foreign.function == body.function => {
                     part.foreign = foreign.append_to(&mut part.code);
                     part.plain.push(Err(NotPlain::MachineCode));
@@ -344,8 +365,7 @@ impl Progress {
         }
         while let Some(mut part) = self.waiting.get_mut(self.next).and_then(Option::take) {
             if let Some(timings) = part.timings.take() {
-                self.timings.validate += timings.validate;
-                self.timings.compile += timings.compile;
+                self.timings.add(timings);
             }
             if let Err(error) = self.all.append(&mut part, job.engine, job.bytes) {
                 return self.fail(self.next, error);

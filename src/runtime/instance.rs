@@ -313,7 +313,7 @@ impl Inner {
                 imported_globals: imported_globals.into(),
                 host_contexts: OnceCell::new(),
                 _host_functions: host_functions,
-                dropped_data: RefCell::new(vec![false; info.data.len()].into()),
+                dropped_data: RefCell::new(vec![false; info.late.data.len()].into()),
                 dropped_elements: RefCell::new(vec![false; info.elements.len()].into()),
                 last_trap: RefCell::new(None),
                 module: module.clone(),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::batch::Loops;
-use super::bodies::{self, Code, Compiled, Foreign};
+use super::bodies::{self, Code, Compiled, Foreign, Sources};
 use super::code::CodeMemory;
 use super::code_map::CodeMap;
 use super::engine::Engine;
@@ -16,7 +16,7 @@ use super::type_ids::TypeIds;
 use crate::compile::abi::Layout;
 use crate::compile::{CompiledFunction, Tier};
 use crate::error::LoadError;
-use crate::module::{self, FuncType, Limits, ModuleInfo};
+use crate::module::{self, FuncType, Limits, Loaded, ModuleInfo};
 
 /// A validated and compiled module.
 ///
@@ -49,7 +49,7 @@ pub(super) struct Inner {
 }
 
 /// How long the phases of making a module took. Where several threads compiled it, the times of
-/// `validate` and `compile` are the sums of theirs.
+/// `validate` and `compile` are the sums of theirs, and part of `parse` was at the same time.
 ///
 /// Operating-system noise included: take the least of several runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +65,15 @@ pub struct Timings {
     pub link: Duration,
     /// Making it executable.
     pub publish: Duration,
+}
+
+impl Timings {
+    /// Adds what was counted elsewhere before linking.
+    pub(super) fn add(&mut self, other: Timings) {
+        self.parse += other.parse;
+        self.validate += other.validate;
+        self.compile += other.compile;
+    }
 }
 
 impl Module {
@@ -121,8 +130,7 @@ impl Module {
     ) -> Result<Module, LoadError> {
         let mut clock = Clock::new(engine.collects_timings());
         let binary = module::binary(input)?;
-        let loaded = module::load(&binary, engine.limits())?;
-        let mut info = loaded.info;
+        let Loaded { mut info, bodies, tail } = module::load(&binary, engine.limits())?;
         let type_ids = TypeIds::intern(&info.types);
         info.type_ids = type_ids.ids().to_vec();
         let layout = Layout::new(&info, engine.fuel().is_some());
@@ -135,8 +143,9 @@ impl Module {
         }
         clock.lap(|timings| &mut timings.parse);
 
-        let mut code =
-            bodies::compile(engine, &info, &layout, loaded.bodies, foreign.as_ref(), &mut clock)?;
+        let sources = Sources { bodies, foreign, tail };
+        let (mut code, late) = bodies::compile(engine, &info, &layout, sources, &mut clock)?;
+        info.late = late;
         let memory = link(engine, &info, &mut code, &mut clock)?;
         let map = CodeMap {
             code: memory,
@@ -258,7 +267,7 @@ impl<'m> ExportedFunction<'m> {
 pub fn validate(input: impl AsRef<[u8]>) -> Result<(), LoadError> {
     let binary = module::binary(input.as_ref())?;
     let mut validation = module::Validation::default();
-    for body in module::load(&binary, &Limits::default())?.bodies {
+    for body in module::load_whole(&binary, &Limits::default())?.1 {
         body.validate(&mut validation)?;
     }
     Ok(())
@@ -323,8 +332,7 @@ impl Clock {
     pub fn add(&mut self, other: Option<Timings>) {
         if let (Some(last), Some(timings), Some(other)) = (&mut self.last, &mut self.timings, other)
         {
-            timings.validate += other.validate;
-            timings.compile += other.compile;
+            timings.add(other);
             *last = Instant::now();
         }
     }

@@ -215,7 +215,7 @@ impl Inner {
                 self.drop_elements(i);
             }
         }
-        for (i, segment) in info.data.iter().enumerate() {
+        for (i, segment) in info.late.data.iter().enumerate() {
             if let SegmentMode::Active { index, offset } = segment.mode {
                 let (to, len) = (self.evaluate(offset) as u32, segment.bytes.len() as u64);
                 self.init_memory(index, i, u64::from(to), 0, len)
@@ -237,8 +237,11 @@ impl Inner {
     ) -> Option<()> {
         let dropped = self.dropped_data.borrow()[segment];
         let info = &self.module.0.info;
-        let bytes: &[u8] =
-            if dropped { &[] } else { &info.data_bytes[info.data[segment].bytes.clone()] };
+        let bytes: &[u8] = if dropped {
+            &[]
+        } else {
+            &info.late.data_bytes[info.late.data[segment].bytes.clone()]
+        };
         let bytes = bytes.get(from as usize..from.checked_add(len)? as usize)?;
         let to = self.memory(memory).range(to, len)?;
         // SAFETY: the range was just seen to lie in the memory, which is not part of the module.

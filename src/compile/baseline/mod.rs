@@ -51,7 +51,6 @@ mod value;
 mod tests;
 
 use std::array;
-use std::sync::Arc;
 
 use wasmparser::BinaryReader;
 
@@ -229,7 +228,7 @@ impl Compiler {
             self.poll();
         }
         self.walk(info, reader, &facts.charges)
-            .map_err(|Refusal| refused(info, body.function, self.operator))?;
+            .map_err(|Refusal| refused(body.function, self.operator))?;
         self.check_size()?;
         self.finish(body.function, out);
         Ok(())
@@ -433,11 +432,10 @@ impl Compiler {
 }
 
 #[cold]
-fn refused(info: &ModuleInfo, function: u32, offset: u32) -> LoadError {
-    let name: Option<Arc<str>> = info.function_name(function);
+fn refused(function: u32, offset: u32) -> LoadError {
     LoadError::Unsupported {
         what: "this operator on the baseline tier".to_string(),
-        function: Some((function, name)),
+        function: Some(function),
         offset: u64::from(offset),
     }
 }

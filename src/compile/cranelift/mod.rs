@@ -245,7 +245,7 @@ impl Translator<'_> {
     fn unsupported(&self, what: String) -> LoadError {
         LoadError::Unsupported {
             what: what + " on the Cranelift tier",
-            function: Some((self.function, self.info.function_name(self.function))),
+            function: Some(self.function),
             offset: self.offset,
         }
     }

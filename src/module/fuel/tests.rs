@@ -137,10 +137,10 @@ const fn times(times: u64) -> u64 {
 
 /// Follows `paths` through each body of a module; returns how many came to an end.
 fn check(binary: &[u8], paths: usize, random: &mut Random) -> u64 {
-    let loaded = module::load(binary, &Limits::default()).expect("a module");
+    let (_, bodies) = module::load_whole(binary, &Limits::default()).expect("a module");
     let mut validation = Validation::default();
     let mut ended = 0;
-    for (index, body) in loaded.bodies.into_iter().enumerate() {
+    for (index, body) in bodies.into_iter().enumerate() {
         let body = body.validate(&mut validation).expect("a valid body");
         validation.plan_fuel(&body);
         let charges = &validation.facts.charges;
@@ -210,9 +210,9 @@ fn generated_bodies_are_charged_what_they_cost() {
         let Ok(generated) = wasm_smith::Module::new(config, &mut bytes) else { continue };
         let binary = generated.to_bytes();
         // What is beyond WebAssembly 2.0 after all is refused.
-        if module::load(&binary, &Limits::default()).is_ok_and(|loaded| {
+        if module::load_whole(&binary, &Limits::default()).is_ok_and(|(_, bodies)| {
             let mut validation = Validation::default();
-            loaded.bodies.into_iter().all(|body| body.validate(&mut validation).is_ok())
+            bodies.into_iter().all(|body| body.validate(&mut validation).is_ok())
         }) {
             ended += check(&binary, 20, &mut random);
         }
@@ -223,9 +223,9 @@ fn generated_bodies_are_charged_what_they_cost() {
 /// The charges of a module's only function: how many operators stand before each, and the units.
 fn plan(text: &str) -> Vec<(usize, u32)> {
     let binary = wat::parse_str(text).expect("a module");
-    let loaded = module::load(&binary, &Limits::default()).expect("a module");
+    let (_, bodies) = module::load_whole(&binary, &Limits::default()).expect("a module");
     let mut validation = Validation::default();
-    let body = loaded.bodies.into_iter().next().expect("a body");
+    let body = bodies.into_iter().next().expect("a body");
     let body = body.validate(&mut validation).expect("a valid body");
     validation.plan_fuel(&body);
     let body = Body::read(&body);
