@@ -541,10 +541,10 @@ impl Compiler {
     /// Gives everything back and returns.
     pub(super) fn emit_epilogue(&mut self) {
         if !self.frame.frameless() {
+            // Never from rbp, though that is shorter: a callee's `pop rbp` would have to be done
+            // before, and so one return would wait for the other (1.4 times as long for `fib`).
             let reserved = self.frame.reserved_bytes();
-            if reserved > 0 && self.frame.saved.is_empty() {
-                self.asm.mov_rr(Size::S64, Gpr::Rsp, Gpr::Rbp);
-            } else if reserved > 0 {
+            if reserved > 0 {
                 self.asm.alu_ri(Alu::Add, Size::S64, Gpr::Rsp, reserved as i32);
             }
             for register in [Gpr::R14, Gpr::R13, Gpr::R12, Gpr::Rbx] {
@@ -575,8 +575,11 @@ impl Compiler {
             self.asm.push_r(register);
         }
         let reserved = self.frame.reserved_bytes();
-        if reserved > 0 {
-            self.asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsp, reserved as i32);
+        match reserved {
+            0 => {}
+            // Three bytes shorter.
+            8 => self.asm.push_r(Gpr::Rax),
+            _ => self.asm.alu_ri(Alu::Sub, Size::S64, Gpr::Rsp, reserved as i32),
         }
         if !self.frame.is_checked() {
             return Prologue { frameless: false, check: None };
