@@ -82,6 +82,8 @@ impl Compiler {
             && !matches!(left, Operand::Memory)
         {
             self.load_zero_extended(dst, left);
+        } else if op == Alu::And && self.low_bits(dst, left, right) {
+            // In one instruction that has no immediate of four bytes.
         } else {
             self.load_gpr(size, dst, left);
             self.alu_register(op, size, dst, right);
@@ -118,6 +120,22 @@ impl Compiler {
             _ => return false,
         };
         self.asm.lea(size, dst, sum);
+        true
+    }
+
+    /// `dst = left & right`, if that is the lowest byte or the lowest two.
+    fn low_bits(&mut self, dst: Gpr, left: Operand, right: Operand) -> bool {
+        let width = match right {
+            Operand::Const(0xFF) => Size::S8,
+            Operand::Const(0xFFFF) => Size::S16,
+            _ => return false,
+        };
+        match left {
+            Operand::Gpr(left) => self.asm.movzx_rr(dst, left, width),
+            Operand::Slot(offset) => self.asm.movzx_rm(dst, slot(offset), width),
+            // A load has to reach all that its operator reads.
+            _ => return false,
+        }
         true
     }
 
