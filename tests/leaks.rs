@@ -36,7 +36,7 @@ fn resident() -> u64 {
     (pages(1).expect("a number") - pages(2).expect("a number")) * 4096
 }
 
-/// What may be left behind, one thing after the other.
+/// What may be left behind, one thing after the other. `LARGE` stands for many bytes.
 const GUESTS: &[(&str, &str)] = &[
     (
         "without memory",
@@ -46,6 +46,13 @@ const GUESTS: &[(&str, &str)] = &[
     (
         "with memory",
         r#"(module (memory (export "m") 1) (data (i32.const 8) "some bytes")
+            (func (export "f") (param i64) (result i64)
+                (i64.store (i32.const 60000) (local.get 0))
+                (i64.add (i64.load (i32.const 60000)) (i64.const 4))))"#,
+    ),
+    (
+        "with much data",
+        r#"(module (memory (export "m") 5) (data (i32.const 8) "LARGE")
             (func (export "f") (param i64) (result i64)
                 (i64.store (i32.const 60000) (local.get 0))
                 (i64.add (i64.load (i32.const 60000)) (i64.const 4))))"#,
@@ -92,6 +99,7 @@ fn instances_leave_nothing(tier: Tier) {
             // SAFETY: no preconditions. The whole million takes longer than other scenarios may.
             unsafe { libc::alarm(600) };
             let engine = Engine::new(tier).expect("an engine");
+            let text = text.replace("LARGE", &"x".repeat(200_000));
             let module = Module::with_engine(&engine, text).expect("a module");
             let mut imports = Imports::none();
             imports.func("h", "f", |x: i64| x + 3);

@@ -17,6 +17,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
+use super::memory_file::{Content, MemoryFile};
 #[cfg(miri)]
 use super::miri as libc;
 use super::regions;
@@ -52,7 +53,7 @@ pub(super) struct CodeRegion {
     /// protection in multiples of this.
     page: usize,
     /// The memory behind both views; `None` where they are one.
-    file: Option<OwnedFd>,
+    file: Option<MemoryFile>,
     /// The value of [`FORKS`] when the region was made.
     forks: u64,
     free: Mutex<FreeList>,
@@ -114,7 +115,7 @@ impl CodeRegion {
     }
 
     fn map_twice(len: usize, page: usize) -> io::Result<CodeRegion> {
-        let file = OwnedFd::memory_file(len)?;
+        let file = MemoryFile::new(c"wasm-mini-code", Content::Code, len)?;
         let writable = map(len, libc::PROT_READ | libc::PROT_WRITE, Some(&file))?;
         let executable = match map(len, libc::PROT_READ | libc::PROT_EXEC, Some(&file)) {
             Ok(executable) => executable,
@@ -137,7 +138,7 @@ impl CodeRegion {
         writable: NonNull<u8>,
         len: usize,
         page: usize,
-        file: Option<OwnedFd>,
+        file: Option<MemoryFile>,
     ) -> CodeRegion {
         let forks = FORKS.load(Ordering::SeqCst);
         let free = Mutex::new(FreeList::of(len));
@@ -323,9 +324,9 @@ fn page_size() -> usize {
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
-fn map(len: usize, protection: libc::c_int, file: Option<&OwnedFd>) -> io::Result<NonNull<u8>> {
+fn map(len: usize, protection: libc::c_int, file: Option<&MemoryFile>) -> io::Result<NonNull<u8>> {
     let (sharing, fd) = match file {
-        Some(file) => (libc::MAP_SHARED, file.0),
+        Some(file) => (libc::MAP_SHARED, file.descriptor()),
         None => (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1),
     };
     // SAFETY: a fresh mapping at an address of the system's choice touches nothing that exists.
@@ -336,55 +337,6 @@ fn map(len: usize, protection: libc::c_int, file: Option<&OwnedFd>) -> io::Resul
         return Err(io::Error::last_os_error());
     }
     Ok(NonNull::new(start.cast()).expect("the system maps nothing at address 0"))
-}
-
-/// A file descriptor that is closed when dropped.
-struct OwnedFd(libc::c_int);
-
-impl OwnedFd {
-    /// An anonymous file of that length whose pages may be executed.
-    fn memory_file(len: usize) -> io::Result<OwnedFd> {
-        const MFD_EXEC: libc::c_uint = 0x10;
-        let name = c"wasm-mini-code".as_ptr();
-        // SAFETY: the name is a C string.
-        let mut fd = unsafe { libc::memfd_create(name, libc::MFD_CLOEXEC | MFD_EXEC) };
-        if fd < 0 {
-            // Kernels before 6.3 do not know the flag, and need none.
-            // SAFETY: as above.
-            fd = unsafe { libc::memfd_create(name, libc::MFD_CLOEXEC) };
-        }
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let file = OwnedFd(fd);
-        // Growing a file past this limit would end the process by a signal.
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: the place is one for a limit.
-        let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } == 0;
-        if !known || limit.rlim_cur < len as libc::rlim_t {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        // SAFETY: the descriptor is open.
-        if unsafe { libc::ftruncate(fd, len as libc::off_t) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(file)
-    }
-
-    /// Gives the pages of that range back; reads as zeros then. Returns whether it did.
-    fn punch_hole(&self, range: Range<usize>) -> bool {
-        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        let (start, len) = (range.start as libc::off_t, range.len() as libc::off_t);
-        // SAFETY: the descriptor is open; the range belongs to the caller.
-        !range.is_empty() && unsafe { libc::fallocate(self.0, mode, start, len) } == 0
-    }
-}
-
-impl Drop for OwnedFd {
-    fn drop(&mut self) {
-        // SAFETY: the descriptor is open and this is its only owner.
-        unsafe { libc::close(self.0) };
-    }
 }
 
 /// Free ranges, kept apart by at least one used granule: neighbours are merged.

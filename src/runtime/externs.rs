@@ -70,9 +70,9 @@ impl std::error::Error for AccessError {}
 
 /// An instance's linear memory. Owns its instance.
 ///
-/// A memory never moves, and shrinks only in [`Instance::reset`], so a view of it stays valid when the
-/// guest grows it; it just does not show what was added. Guests write into memory that a view shows, which is why views
-/// are of [`Cell`]s.
+/// A memory moves and shrinks only in [`Instance::reset`], so a view of it stays valid when the guest
+/// grows it; it just does not show what was added. Guests write into memory that a view shows, which is
+/// why views are of [`Cell`]s.
 ///
 /// ```
 /// use wasm_mini::{Imports, Instance, Module};
@@ -134,7 +134,7 @@ impl Memory {
 
     /// All bytes, as they are now and as the guest changes them.
     ///
-    /// While there is such a view, [`Instance::reset`] refuses to shrink what it shows.
+    /// While there is such a view, [`Instance::reset`] refuses to take away what it shows.
     #[must_use]
     pub fn cells(&self) -> MemoryCells<'_> {
         let memory = self.instance.0.memory(self.index);

@@ -2,11 +2,14 @@
 //!
 //! A memory reserves everything that a 32-bit index plus a 32-bit offset can reach, and a guard
 //! behind it. So compiled code checks no bounds: an access past the end faults, and the signal
-//! handler makes a trap of it. The base never moves.
+//! handler makes a trap of it. The base does not move when a memory grows.
 
 use std::io;
+use std::mem;
+use std::sync::Arc;
 
 use super::growth::Refusal;
+use super::image::Image;
 use super::pool::{Pool, Reservation};
 use crate::module::MemoryType;
 
@@ -41,9 +44,9 @@ pub(super) fn max_bytes(ty: MemoryType, limit: u32) -> u64 {
 }
 
 impl LinearMemory {
-    /// A memory with that many pages, all zero.
-    pub fn new(pages: u32, pool: &Pool) -> io::Result<LinearMemory> {
-        let reservation = pool.take(pages as usize * PAGE)?;
+    /// A memory with that many pages: the image, which fits, and zeros.
+    pub fn new(pages: u32, image: Option<&Arc<Image>>, pool: &Pool) -> io::Result<LinearMemory> {
+        let reservation = pool.take(pages as usize * PAGE, image)?;
         Ok(LinearMemory { reservation, pages })
     }
 
@@ -63,13 +66,24 @@ impl LinearMemory {
         Ok(())
     }
 
-    /// Makes it as it was when it had that many pages and nothing was written.
-    pub fn reset(&mut self, pages: u32) -> io::Result<()> {
+    /// Makes it what [`LinearMemory::new`] would make. **Its base moves** if it did not have the image.
+    pub fn reset(&mut self, pages: u32, image: Option<&Arc<Image>>, pool: &Pool) -> io::Result<()> {
         debug_assert!(pages <= self.pages);
-        self.reservation.clear()?;
-        self.reservation.resize(pages as usize * PAGE)?;
+        let bytes = pages as usize * PAGE;
+        if self.reservation.has_image(image) {
+            self.reservation.clear()?;
+            self.reservation.resize(bytes)?;
+        } else {
+            let new = pool.take(bytes, image)?;
+            pool.put(mem::replace(&mut self.reservation, new));
+        }
         self.pages = pages;
         Ok(())
+    }
+
+    /// What it holds at first besides zeros.
+    pub fn image(&self) -> Option<&Arc<Image>> {
+        self.reservation.image()
     }
 
     pub fn base(&self) -> *mut u8 {

@@ -17,12 +17,14 @@ mod func;
 mod group;
 mod growth;
 mod host;
+mod image;
 mod imports;
 mod instance;
 mod interrupt;
 #[cfg(feature = "cranelift")]
 mod jit;
 mod memory;
+mod memory_file;
 #[cfg(miri)]
 mod miri;
 mod module;

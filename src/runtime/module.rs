@@ -12,6 +12,7 @@ use super::bodies::{self, Code, Compiled, Foreign, Sources};
 use super::code::CodeMemory;
 use super::code_map::CodeMap;
 use super::engine::Engine;
+use super::image::LazyImage;
 use super::type_ids::TypeIds;
 use crate::compile::abi::Layout;
 use crate::compile::{CompiledFunction, Tier};
@@ -44,6 +45,7 @@ pub(super) struct Inner {
     engine: Engine,
     timings: Option<Timings>,
     pub loops: Loops,
+    pub image: LazyImage,
     /// Something of the module stays for ever: see [`Module::leak`].
     leaked: AtomicBool,
 }
@@ -65,6 +67,14 @@ pub struct Timings {
     pub link: Duration,
     /// Making it executable.
     pub publish: Duration,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(image) = self.image.get() {
+            self.engine.pool().forget(image);
+        }
+    }
 }
 
 impl Timings {
@@ -164,6 +174,7 @@ impl Module {
             engine: engine.clone(),
             timings: clock.timings,
             loops: Loops::default(),
+            image: LazyImage::default(),
             leaked: AtomicBool::new(false),
         })))
     }

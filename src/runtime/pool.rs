@@ -2,15 +2,19 @@
 //!
 //! Reserving address space, changing its protection and above all the first touch of each page cost
 //! microseconds, so a memory that is dropped is emptied and kept. **Nothing that a guest wrote is left
-//! in it**: the system is asked which pages hold anything, those few are overwritten with zeros, and
+//! in it**: the system is asked which pages hold anything of its own, those few are overwritten, and
 //! where there are many, or the system cannot tell, all are given back.
+//!
+//! Empty is what a new memory is: zeros, but for the module's [`Image`] if it has one. That stays in
+//! its place, for the next instance of the module.
 
 use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::image::Image;
 #[cfg(miri)]
 use super::miri as libc;
 
@@ -34,6 +38,8 @@ pub(super) struct Reservation {
     resident: usize,
     /// How often it was cleared.
     cleared: u32,
+    /// What it holds where a new memory is not zero. All of that is accessible.
+    image: Option<Arc<Image>>,
 }
 
 // SAFETY: it owns its mapping, which any thread may use and unmap.
@@ -52,15 +58,52 @@ impl Reservation {
             return Err(io::Error::new(error.kind(), message));
         }
         let base = NonNull::new(base.cast()).expect("the system maps nothing at address 0");
-        Ok(Reservation { base, accessible: 0, resident: 0, cleared: 0 })
+        Ok(Reservation { base, accessible: 0, resident: 0, cleared: 0, image: None })
     }
 
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// Makes so many bytes accessible, a multiple of the system's page size and at most 4 GiB; what
-    /// is added is zero if nothing was ever written there.
+    pub fn image(&self) -> Option<&Arc<Image>> {
+        self.image.as_ref()
+    }
+
+    pub fn has_image(&self, image: Option<&Arc<Image>>) -> bool {
+        self.image.as_ref().map(Arc::as_ptr) == image.map(Arc::as_ptr)
+    }
+
+    /// Makes an empty one what a memory of that size with that image, which is no larger, is at first.
+    /// After an error it can only be dropped.
+    fn become_new(&mut self, bytes: usize, image: Option<&Arc<Image>>) -> io::Result<()> {
+        if self.has_image(image) {
+            return self.resize(bytes);
+        }
+        if let Some(old) = self.image.take() {
+            self.map_zeros(old.range())?;
+        }
+        self.resize(bytes)?;
+        if let Some(new) = image {
+            debug_assert!(new.range().end <= bytes);
+            // SAFETY: the range lies in the reservation, of which nobody holds a reference.
+            unsafe { new.map(self.base)? };
+            self.image = Some(new.clone());
+        }
+        Ok(())
+    }
+
+    /// Puts zeros in the place of an image, which is accessible.
+    fn map_zeros(&self, range: Range<usize>) -> io::Result<()> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        let place = self.at(range.start).cast();
+        // SAFETY: the range lies in the reservation, of which nobody holds a reference.
+        let mapped = unsafe { libc::mmap(place, range.len(), protection, flags, -1, 0) };
+        if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Makes so many bytes accessible, a multiple of the system's page size and at most 4 GiB, and no
+    /// fewer than the image has; what is added is zero if nothing was ever written there.
     pub fn resize(&mut self, bytes: usize) -> io::Result<()> {
         let (range, protection) = if bytes > self.accessible {
             (self.accessible..bytes, libc::PROT_READ | libc::PROT_WRITE)
@@ -84,7 +127,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Makes all that is accessible zero.
+    /// Makes all that is accessible what it was at first.
     pub fn clear(&mut self) -> io::Result<()> {
         self.cleared = self.cleared.wrapping_add(1);
         if self.cleared.is_multiple_of(RENEWAL) && self.resident > FEW {
@@ -96,13 +139,29 @@ impl Reservation {
         self.resident = 0;
         for range in pages.ranges() {
             self.resident += range.len();
-            // SAFETY: the pages are accessible, and nobody holds a reference to them.
-            unsafe { self.at(range.start).write_bytes(0, range.len()) };
+            self.overwrite(range);
         }
         self.give_back(rest..self.accessible)
     }
 
-    /// Gives pages back to the system: they read as zero from now on.
+    /// Writes what these pages, which are accessible, held at first.
+    fn overwrite(&self, pages: Range<usize>) {
+        let image = self.image.as_ref().map_or(0..0, |image| image.range());
+        let start = image.start.clamp(pages.start, pages.end);
+        let end = image.end.clamp(start, pages.end);
+        // SAFETY: the pages are accessible, and nobody holds a reference to them. What of them is the
+        // image's is copied from another mapping of its file.
+        unsafe {
+            self.at(pages.start).write_bytes(0, start - pages.start);
+            if let Some(image) = self.image.as_ref().filter(|_| start < end) {
+                let bytes = image.bytes(start..end);
+                self.at(start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            }
+            self.at(end).write_bytes(0, pages.end - end);
+        }
+    }
+
+    /// Gives pages back to the system: they hold what they held at first from now on.
     fn give_back(&self, range: Range<usize>) -> io::Result<()> {
         if range.is_empty() {
             return Ok(());
@@ -134,28 +193,31 @@ pub(super) struct Pool(Mutex<Idle>);
 
 #[derive(Default)]
 struct Idle {
-    /// All zero; the one that has been idle longest first.
+    /// All empty; the one that has been idle longest first.
     reservations: Vec<Reservation>,
     /// The sum of theirs.
     resident: usize,
 }
 
 impl Pool {
-    /// A reservation with so many accessible bytes, all zero.
-    pub fn take(&self, bytes: usize) -> io::Result<Reservation> {
-        let mut reservation = match self.take_idle(bytes) {
+    /// A reservation with so many accessible bytes: the image, which is no larger, and zeros.
+    pub fn take(&self, bytes: usize, image: Option<&Arc<Image>>) -> io::Result<Reservation> {
+        let mut reservation = match self.take_idle(bytes, image) {
             Some(reservation) => reservation,
             None => Reservation::new()?,
         };
-        reservation.resize(bytes)?;
+        reservation.become_new(bytes, image)?;
         Ok(reservation)
     }
 
-    /// The idle one that was used last, preferably of the right size.
-    fn take_idle(&self, bytes: usize) -> Option<Reservation> {
+    /// The idle one that was used last, preferably with that image and of the right size.
+    fn take_idle(&self, bytes: usize, image: Option<&Arc<Image>>) -> Option<Reservation> {
         let mut idle = self.idle();
-        let fits = idle.reservations.iter().rposition(|idle| idle.accessible == bytes);
-        let index = fits.or(idle.reservations.len().checked_sub(1))?;
+        let last = |fits: &dyn Fn(&Reservation) -> bool| idle.reservations.iter().rposition(fits);
+        let index = last(&|idle| idle.has_image(image) && idle.accessible == bytes)
+            .or_else(|| last(&|idle| idle.has_image(image)))
+            .or_else(|| last(&|idle| idle.has_image(None)))
+            .or(idle.reservations.len().checked_sub(1))?;
         let reservation = idle.reservations.remove(index);
         idle.resident -= reservation.resident;
         Some(reservation)
@@ -180,6 +242,14 @@ impl Pool {
         }
         idle.resident += reservation.resident;
         idle.reservations.push(reservation);
+    }
+
+    /// Unmaps the idle reservations with this image, which no memory will have any more.
+    pub fn forget(&self, image: &Arc<Image>) {
+        let mut idle = self.idle();
+        let with_image = |reservation: &mut Reservation| reservation.has_image(Some(image));
+        let useless: Vec<_> = idle.reservations.extract_if(.., with_image).collect();
+        idle.resident -= useless.iter().map(|reservation| reservation.resident).sum::<usize>();
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -215,6 +285,8 @@ struct ScanArgument {
 
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
+/// A page of a file that nobody has written to here.
+const PAGE_IS_FILE: u64 = 1 << 2;
 /// The page of zeros that all unwritten pages share once they are read.
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
 
@@ -224,7 +296,7 @@ const PAGEMAP_SCAN: libc::c_ulong = 3 << 30
     | (b'f' as libc::c_ulong) << 8
     | 16;
 
-/// The pages of a stretch of memory that hold something.
+/// The pages of a stretch of memory that hold something of its own.
 #[derive(Default)]
 struct PopulatedPages {
     base: usize,
@@ -247,8 +319,8 @@ impl PopulatedPages {
             regions: self.regions.as_mut_ptr() as u64,
             regions_len: self.regions.len() as u64,
             max_pages: (KEEP / 4096) as u64,
-            category_inverted: PAGE_IS_PFNZERO,
-            category_mask: PAGE_IS_PFNZERO,
+            category_inverted: PAGE_IS_FILE | PAGE_IS_PFNZERO,
+            category_mask: PAGE_IS_FILE | PAGE_IS_PFNZERO,
             category_anyof_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
             return_mask: PAGE_IS_PRESENT,
         };

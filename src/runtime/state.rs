@@ -91,7 +91,8 @@ impl Inner {
             };
             let made = check_pages(*ty, u64::from(ty.min), limit).and_then(|pages| {
                 accounts.approve(&growth, limiter.as_ref())?;
-                LinearMemory::new(pages, engine.pool())
+                let image = module.0.image.for_next(info);
+                LinearMemory::new(pages, image, engine.pool())
                     .inspect_err(|_| accounts.take_back(&growth))
                     .map_err(Refusal::System)
             });
@@ -178,7 +179,9 @@ impl Inner {
         for ((index, ty), memory) in own.zip(&self.memories) {
             let mut memory = memory.borrow_mut();
             let before = memory.len();
-            memory.reset(ty.min).map_err(LinkError::Resources)?;
+            let image = self.module.0.image.for_next(info);
+            let pool = self.module.engine().pool();
+            memory.reset(ty.min, image, pool).map_err(LinkError::Resources)?;
             let first = ty.min as usize * PAGE;
             self.give_back(Resource::Memory, index, first as u64, before as u64);
         }
@@ -201,7 +204,8 @@ impl Inner {
 
 /// Segments.
 impl Inner {
-    /// Copies active segments where they belong, in order: those of tables first.
+    /// Copies active segments where they belong, in order: those of tables first. A memory with an image
+    /// has its data already.
     pub fn apply_segments(&self) -> Result<(), Trap> {
         let info = &self.module.0.info;
         let trap = |code| Trap::new(code, Vec::new(), false);
@@ -214,6 +218,12 @@ impl Inner {
             if !matches!(segment.mode, SegmentMode::Passive) {
                 self.drop_elements(i);
             }
+        }
+        if let Some(image) =
+            self.memories.first().and_then(|memory| memory.borrow().image().cloned())
+        {
+            self.dropped_data.borrow_mut().copy_from_slice(image.used_up());
+            return Ok(());
         }
         for (i, segment) in info.late.data.iter().enumerate() {
             if let SegmentMode::Active { index, offset } = segment.mode {

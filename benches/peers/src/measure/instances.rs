@@ -1,4 +1,4 @@
-//! Making and dropping instances: of a module without memory, and of one with.
+//! Making and dropping instances: of a module without memory, of one with, and of one with much data.
 
 use std::hint::black_box;
 
@@ -26,6 +26,7 @@ pub fn measure(engines: &Engines, plan: Plan) -> Vec<Section> {
         without_memory(engines, plan),
         with_a_call(engines, &pooling, plan),
         with_memory(engines, &pooling, plan),
+        with_much_data(engines, &pooling, plan),
     ]
 }
 
@@ -126,9 +127,7 @@ fn with_a_call(engines: &Engines, pooling: &wasmtime::Engine, plan: Plan) -> Sec
 }
 
 fn with_memory(engines: &Engines, pooling: &wasmtime::Engine, plan: Plan) -> Section {
-    let segment: String = (0..1024).map(|i| format!("\\{:02x}", (i * 7 + 1) as u8)).collect();
-    let binary = &programs::binary(&WITH_MEMORY.replace("SEGMENT", &segment));
-    let race = race(plan, calling(engines, pooling, binary, "touch", 16 << 16));
+    let race = race(plan, with_data(engines, pooling, &with_segment(1 << 10)));
     let note = "A module with 17 pages of memory and a data segment of 1 KiB: made, called once to \
                 write one page, and dropped. *reset*: an instance that is called and reset. wasmtime \
                 makes memories on demand, or keeps a pool of 8 of 17 pages, with its other settings \
@@ -136,6 +135,28 @@ fn with_memory(engines: &Engines, pooling: &wasmtime::Engine, plan: Plan) -> Sec
     let section =
         Section::of_race("Making and dropping an instance with memory", note, &race, POOLING);
     goals(section, &race, 1500.0)
+}
+
+fn with_much_data(engines: &Engines, pooling: &wasmtime::Engine, plan: Plan) -> Section {
+    let race = race(plan, with_data(engines, pooling, &with_segment(1 << 20)));
+    let note = "The same with a data segment of 1 MiB, into which the call writes.";
+    let section =
+        Section::of_race("Making and dropping an instance with much data", note, &race, POOLING);
+    goals(section, &race, 4000.0)
+}
+
+/// [`WITH_MEMORY`] with a segment of so many bytes.
+fn with_segment(bytes: usize) -> Vec<u8> {
+    let segment: String = (0..bytes).map(|i| format!("\\{:02x}", (i * 7 + 1) as u8)).collect();
+    programs::binary(&WITH_MEMORY.replace("SEGMENT", &segment))
+}
+
+fn with_data<'a>(
+    engines: &'a Engines,
+    pooling: &'a wasmtime::Engine,
+    binary: &'a [u8],
+) -> Vec<Contender<'a>> {
+    calling(engines, pooling, binary, "touch", 16 << 16)
 }
 
 fn without_memory(engines: &Engines, plan: Plan) -> Section {
