@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::process::succeeds;
+use common::process::{fork, succeeds, wait_for};
 use common::{assemble, on_each_tier};
 use wasm_mini::{Engine, Extern, Imports, Instance, LinkError, Module, Tier, Value};
 
@@ -296,6 +296,85 @@ fn many_modules(tier: Tier) {
     });
 }
 
+/// The whole image is written to, or every other page of it: more than is overwritten one by one.
+fn all_is_written(tier: Tier) {
+    let data = data().repeat(8);
+    let text = format!(
+        r#"(module (memory (export "memory") 40) (data (i32.const 70000) "{data}")
+            (func (export "fill") (param $from i32) (param $step i32)
+                (loop $next
+                    (i32.store8 (local.get $from) (i32.const 0))
+                    (local.set $from (i32.add (local.get $from) (local.get $step)))
+                    (br_if $next (i32.lt_u (local.get $from) (i32.const 2621440))))))"#
+    );
+    let module = module(&engine(tier), &text);
+    let expected = content(&instance(&module));
+    assert_eq!(expected[70_000..70_000 + LARGE], expected[70_000 + LARGE..][..LARGE]);
+    for (from, step) in [(0, 1), (0, 4096), (70_000, 8192), (5, 4096 * 65), (2_400_000, 4096)] {
+        let instance = instance(&module);
+        assert!(content(&instance) == expected, "{from}, {step}");
+        let fill = instance.func::<fn(u32, u32)>("fill").expect("fill");
+        fill(from, step).expect("in bounds");
+        instance.reset().expect("a reset");
+        assert!(content(&instance) == expected, "{from}, {step}");
+        fill(from, step).expect("in bounds");
+    }
+}
+
+fn both_sides_of_a_fork_have_the_image(tier: Tier) {
+    succeeds(tier, "both_sides_of_a_fork_have_the_image", "fork", || {
+        let text =
+            format!(r#"(module (memory (export "memory") 6) (data (i32.const 5) "{}"))"#, data());
+        let module = module(&engine(tier), &text);
+        let expected = expected(6, 5);
+        let use_some = || {
+            for _ in 0..20 {
+                let instance = instance(&module);
+                assert!(content(&instance) == expected);
+                spoil(&instance);
+            }
+        };
+        // With an idle memory of the image, and with one in use.
+        let idle = fork(use_some);
+        use_some();
+        let used = instance(&module);
+        spoil(&used);
+        let child = fork(|| {
+            use_some();
+            used.reset().expect("a reset");
+            assert!(content(&used) == expected);
+        });
+        assert!(content(&used) != expected);
+        use_some();
+        wait_for(idle);
+        wait_for(child);
+    });
+}
+
+/// Where there is no room for another memory, the one that there is goes on without an image.
+fn a_reset_needs_no_address_space(tier: Tier) {
+    succeeds(tier, "a_reset_needs_no_address_space", "limit", || {
+        let text =
+            format!(r#"(module (memory (export "memory") 6) (data (i32.const 5) "{}"))"#, data());
+        let module = module(&engine(tier), &text);
+        let first = instance(&module);
+        let statm = std::fs::read_to_string("/proc/self/statm").expect("statm");
+        let pages: u64 = statm.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+        let most = pages * 4096 + (1 << 30);
+        // SAFETY: a limit of the process, which ends with the scenario.
+        let limited = unsafe {
+            libc::setrlimit(libc::RLIMIT_AS, &libc::rlimit { rlim_cur: most, rlim_max: most })
+        };
+        assert_eq!(limited, 0);
+        assert!(matches!(Instance::new(&module, &Imports::none()), Err(LinkError::Resources(_))));
+        for _ in 0..3 {
+            spoil(&first);
+            first.reset().expect("a reset");
+            assert!(content(&first) == expected(6, 5));
+        }
+    });
+}
+
 fn threads_share_an_image(tier: Tier) {
     let text =
         format!(r#"(module (memory (export "memory") 6) (data (i32.const 4) "{}"))"#, data());
@@ -321,6 +400,9 @@ on_each_tier!(
     others_are_copied,
     a_failed_instance_has_no_data,
     a_reset_memory_is_still_shared,
+    all_is_written,
+    both_sides_of_a_fork_have_the_image,
+    a_reset_needs_no_address_space,
     many_modules,
     threads_share_an_image,
 );

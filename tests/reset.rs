@@ -106,7 +106,7 @@ fn everything_is_as_new(tier: Tier) {
             assert_eq!(trap(&instance.dyn_func(name).expect("it"), &[]).code(), code);
         }
         instance.reset().expect("a reset");
-        assert_eq!(memory.cells().as_ptr(), first, "a memory never moves");
+        assert_eq!(memory.cells().as_ptr(), first, "a memory with little data does not move");
         // Segments are there again.
         instance.dyn_func("init").expect("init").call(&[]).expect("no trap");
         instance.dyn_func("elem").expect("elem").call(&[]).expect("no trap");

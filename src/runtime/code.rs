@@ -17,7 +17,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use super::memory_file::{Content, MemoryFile};
+use super::memory_file::MemoryFile;
 #[cfg(miri)]
 use super::miri as libc;
 use super::regions;
@@ -115,7 +115,7 @@ impl CodeRegion {
     }
 
     fn map_twice(len: usize, page: usize) -> io::Result<CodeRegion> {
-        let file = MemoryFile::new(c"wasm-mini-code", Content::Code, len)?;
+        let file = MemoryFile::for_code(len)?;
         let writable = map(len, libc::PROT_READ | libc::PROT_WRITE, Some(&file))?;
         let executable = match map(len, libc::PROT_READ | libc::PROT_EXEC, Some(&file)) {
             Ok(executable) => executable,

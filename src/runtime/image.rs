@@ -7,11 +7,11 @@
 use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::memory::PAGE;
-use super::memory_file::{Content, MemoryFile};
+use super::memory_file::MemoryFile;
 #[cfg(miri)]
 use super::miri as libc;
 use crate::module::{ConstExpr, ModuleInfo, SegmentMode};
@@ -29,7 +29,7 @@ pub(super) struct Image {
     /// Where in the memory it is: whole pages of the system.
     range: Range<usize>,
     file: MemoryFile,
-    /// The whole file, which nobody writes any more.
+    /// The whole file, which nobody can write.
     bytes: NonNull<u8>,
     /// For each data segment of the module whether an instance whose memory has this content has
     /// used it up.
@@ -56,7 +56,7 @@ impl Drop for Place {
     }
 }
 
-// SAFETY: nobody writes the file any more, and any thread may map and unmap it.
+// SAFETY: nobody can write the file, and any thread may map and unmap it.
 unsafe impl Send for Image {}
 // SAFETY: as above.
 unsafe impl Sync for Image {}
@@ -65,20 +65,23 @@ unsafe impl Sync for Image {}
 /// more than a memory's own, so that it does not pay for what is instantiated once.
 #[derive(Default)]
 pub(super) struct LazyImage {
-    was_wanted: AtomicBool,
+    /// How often it was wanted before it was there.
+    wanted: AtomicUsize,
     made: OnceLock<Option<Arc<Image>>>,
 }
 
 impl LazyImage {
-    /// The image for the next new memory of this module: always the same one, but for the first time.
+    /// The image for the next new memory of this module: always the same one, once it is made.
     pub fn for_next(&self, info: &ModuleInfo) -> Option<&Arc<Image>> {
         if let Some(made) = self.made.get() {
             return made.as_ref();
         }
-        if !self.was_wanted.swap(true, Ordering::Relaxed) {
+        // Nobody waits for it, neither a thread nor the child of a fork in which no thread makes it.
+        if self.wanted.fetch_add(1, Ordering::Relaxed) != 1 {
             return None;
         }
-        self.made.get_or_init(|| Image::new(info).map(Arc::new)).as_ref()
+        let image = Image::new(info).map(Arc::new);
+        self.made.get_or_init(|| image).as_ref()
     }
 
     /// The image, if there is one by now.
@@ -93,8 +96,13 @@ impl Image {
         let segments = segments(info)?;
         let range = range(&segments)?;
         let place = Place::take()?;
-        let file = MemoryFile::new(c"wasm-mini-data", Content::Data, range.len()).ok()?;
-        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        let mut content = vec![0; range.len()];
+        for (to, segment) in segments.into_iter().filter(|(_, segment)| !segment.is_empty()) {
+            let to = to - range.start;
+            content[to..to + segment.len()].copy_from_slice(segment);
+        }
+        let file = MemoryFile::of_bytes(&content).ok()?;
+        let (protection, flags) = (libc::PROT_READ, libc::MAP_SHARED);
         // SAFETY: a fresh mapping at an address of the system's choice touches nothing that exists.
         let bytes = unsafe {
             libc::mmap(ptr::null_mut(), range.len(), protection, flags, file.descriptor(), 0)
@@ -105,20 +113,7 @@ impl Image {
         let bytes = NonNull::new(bytes.cast()).expect("the system maps nothing at address 0");
         let modes = info.late.data.iter().map(|segment| segment.mode);
         let used_up = modes.map(|mode| matches!(mode, SegmentMode::Active { .. })).collect();
-        // From here on it is unmapped, whatever comes.
-        let image = Image { range, file, bytes, used_up, _place: place };
-        for (to, segment) in segments.into_iter().filter(|(_, segment)| !segment.is_empty()) {
-            // SAFETY: the range covers all segments that are not empty, and nobody else knows of the
-            // mapping, which is writable so far.
-            unsafe {
-                let to = bytes.add(to - image.range.start).as_ptr();
-                to.copy_from_nonoverlapping(segment.as_ptr(), segment.len());
-            }
-        }
-        // SAFETY: the mapping has this length, and nobody refers to it.
-        let sealed =
-            unsafe { libc::mprotect(bytes.as_ptr().cast(), image.range.len(), libc::PROT_READ) };
-        (sealed == 0).then_some(image)
+        Some(Image { range, file, bytes, used_up, _place: place })
     }
 
     pub fn range(&self) -> Range<usize> {
@@ -131,7 +126,8 @@ impl Image {
     ///
     /// If the range, of offsets in the memory, is not the image's.
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
-        // SAFETY: the mapping lives as long as this, has this length, and is never written again.
+        // SAFETY: the mapping lives as long as this, has this length, and is of a file that is never
+        // written.
         let all = unsafe { std::slice::from_raw_parts(self.bytes.as_ptr(), self.range.len()) };
         &all[range.start - self.range.start..range.end - self.range.start]
     }

@@ -44,7 +44,7 @@ pub(super) fn max_bytes(ty: MemoryType, limit: u32) -> u64 {
 }
 
 impl LinearMemory {
-    /// A memory with that many pages: the image, which fits, and zeros.
+    /// A memory with that many pages: the image, which fits, if the system allows, and zeros.
     pub fn new(pages: u32, image: Option<&Arc<Image>>, pool: &Pool) -> io::Result<LinearMemory> {
         let reservation = pool.take(pages as usize * PAGE, image)?;
         Ok(LinearMemory { reservation, pages })
@@ -66,16 +66,19 @@ impl LinearMemory {
         Ok(())
     }
 
-    /// Makes it what [`LinearMemory::new`] would make. **Its base moves** if it did not have the image.
+    /// Makes it what [`LinearMemory::new`] would make. **Its base may move** if it did not have the
+    /// image.
     pub fn reset(&mut self, pages: u32, image: Option<&Arc<Image>>, pool: &Pool) -> io::Result<()> {
         debug_assert!(pages <= self.pages);
         let bytes = pages as usize * PAGE;
-        if self.reservation.has_image(image) {
-            self.reservation.clear()?;
-            self.reservation.resize(bytes)?;
-        } else {
-            let new = pool.take(bytes, image)?;
-            pool.put(mem::replace(&mut self.reservation, new));
+        let other = (!self.reservation.has_image(image)).then(|| pool.take(bytes, image));
+        match other {
+            Some(Ok(other)) => pool.put(mem::replace(&mut self.reservation, other)),
+            // It needs no image: then its data is copied.
+            Some(Err(_)) | None => {
+                self.reservation.clear()?;
+                self.reservation.resize(bytes)?;
+            }
         }
         self.pages = pages;
         Ok(())

@@ -134,12 +134,20 @@ impl Reservation {
             self.resident = 0;
             return self.give_back(0..self.accessible);
         }
+        let image = self.image.as_ref().map_or(0..0, |image| image.range());
         let mut pages = PopulatedPages::default();
-        let rest = pages.find(self.base.as_ptr() as usize, self.accessible);
+        let rest = pages.find(self.base.as_ptr() as usize, self.accessible, self.image.is_some());
         self.resident = 0;
-        for range in pages.ranges() {
-            self.resident += range.len();
-            self.overwrite(range);
+        for (range, is_zero) in pages.ranges() {
+            // A page of zeros is as it was at first, except in an image: the system merges pages.
+            let range = match is_zero {
+                true => range.start.max(image.start)..range.end.min(image.end),
+                false => range,
+            };
+            if !range.is_empty() {
+                self.resident += range.len();
+                self.overwrite(range);
+            }
         }
         self.give_back(rest..self.accessible)
     }
@@ -200,8 +208,18 @@ struct Idle {
 }
 
 impl Pool {
-    /// A reservation with so many accessible bytes: the image, which is no larger, and zeros.
+    /// A reservation with so many accessible bytes: the image, which is no larger, if the system maps
+    /// it, and zeros.
     pub fn take(&self, bytes: usize, image: Option<&Arc<Image>>) -> io::Result<Reservation> {
+        if image.is_some()
+            && let Ok(reservation) = self.make(bytes, image)
+        {
+            return Ok(reservation);
+        }
+        self.make(bytes, None)
+    }
+
+    fn make(&self, bytes: usize, image: Option<&Arc<Image>>) -> io::Result<Reservation> {
         let mut reservation = match self.take_idle(bytes, image) {
             Some(reservation) => reservation,
             None => Reservation::new()?,
@@ -246,10 +264,12 @@ impl Pool {
 
     /// Unmaps the idle reservations with this image, which no memory will have any more.
     pub fn forget(&self, image: &Arc<Image>) {
-        let mut idle = self.idle();
         let with_image = |reservation: &mut Reservation| reservation.has_image(Some(image));
+        let mut idle = self.idle();
         let useless: Vec<_> = idle.reservations.extract_if(.., with_image).collect();
         idle.resident -= useless.iter().map(|reservation| reservation.resident).sum::<usize>();
+        // They are unmapped when nobody waits for the lock any more.
+        drop(idle);
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -306,10 +326,11 @@ struct PopulatedPages {
 
 impl PopulatedPages {
     /// Finds those in `len` bytes from the base. Returns up to which offset they are all known:
-    /// 0 where the system cannot tell.
-    fn find(&mut self, base: usize, len: usize) -> usize {
+    /// 0 where the system cannot tell. Pages of zeros are among them only if they are asked for.
+    fn find(&mut self, base: usize, len: usize, with_zeros: bool) -> usize {
         self.base = base;
         let Some(file) = pagemap().filter(|_| len > 0) else { return 0 };
+        let without = if with_zeros { PAGE_IS_FILE } else { PAGE_IS_FILE | PAGE_IS_PFNZERO };
         let mut argument = ScanArgument {
             size: size_of::<ScanArgument>() as u64,
             flags: 0,
@@ -319,10 +340,10 @@ impl PopulatedPages {
             regions: self.regions.as_mut_ptr() as u64,
             regions_len: self.regions.len() as u64,
             max_pages: (KEEP / 4096) as u64,
-            category_inverted: PAGE_IS_FILE | PAGE_IS_PFNZERO,
-            category_mask: PAGE_IS_FILE | PAGE_IS_PFNZERO,
+            category_inverted: without,
+            category_mask: without,
             category_anyof_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
-            return_mask: PAGE_IS_PRESENT,
+            return_mask: PAGE_IS_PFNZERO,
         };
         // SAFETY: the kernel writes at most `regions_len` regions and `walk_end`, which are alive.
         let count = unsafe { libc::ioctl(file, PAGEMAP_SCAN, &raw mut argument) };
@@ -331,10 +352,13 @@ impl PopulatedPages {
         argument.walk_end as usize - base
     }
 
-    /// The pages that were found, as ranges of offsets.
-    fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+    /// The pages that were found, as ranges of offsets, and whether they are the system's page of zeros.
+    fn ranges(&self) -> impl Iterator<Item = (Range<usize>, bool)> {
         let regions = self.regions[..self.count].iter();
-        regions.map(|region| region.start as usize - self.base..region.end as usize - self.base)
+        regions.map(|region| {
+            let range = region.start as usize - self.base..region.end as usize - self.base;
+            (range, region.categories & PAGE_IS_PFNZERO != 0)
+        })
     }
 }
 
