@@ -20,6 +20,9 @@ use crate::error::LoadError;
 /// What this engine accepts: WebAssembly 2.0, and nothing that wasmparser happens to turn on.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2;
 
+/// The place in [`ModuleInfo::escaping`] of a function that is not there.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
 /// A function body that is parsed into locals and operators, and not yet validated.
 pub(crate) struct Body<'a> {
     /// The function's index, imports counted.
@@ -128,7 +131,7 @@ pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, 
     }
     // Those that were all imported have met no section of their own.
     check_spaces(&info, [0; 4], limits)?;
-    info.escaping = escaping(&info);
+    find_escaping(&mut info);
     info.has_vectors = has_vectors(&info);
     let tail = Tail { binary, payloads: Box::new(payloads), validator, late };
     Ok(Loaded { info, bodies, tail })
@@ -440,8 +443,8 @@ fn constant(reader: &mut BinaryReader<'_>) -> Result<ConstExpr, LoadError> {
     read().map_err(invalid)?.ok_or_else(|| unsupported("this constant expression", offset))
 }
 
-/// The functions that a reference may be made to: see [`ModuleInfo::escaping`].
-fn escaping(info: &ModuleInfo) -> Vec<u32> {
+/// Finds the functions that a reference may be made to: see [`ModuleInfo::escaping`].
+fn find_escaping(info: &mut ModuleInfo) {
     let exported = info.exported_functions().map(|(_, function)| function);
     let items = info.elements.iter().flat_map(|segment| &segment.items);
     let referred = items.chain(&info.global_inits).filter_map(|item| match item {
@@ -449,11 +452,15 @@ fn escaping(info: &ModuleInfo) -> Vec<u32> {
         _ => None,
     });
     // Sorting would take more time, and 3 KB of program.
-    let mut escapes = vec![false; info.functions.len()];
+    let mut places = vec![NOWHERE; info.functions.len()];
     for function in exported.chain(referred).chain(info.start) {
-        escapes[function as usize] = true;
+        places[function as usize] = 0;
     }
-    (0..).zip(escapes).filter_map(|(function, escapes)| escapes.then_some(function)).collect()
+    for (function, place) in (0..).zip(&mut places).filter(|(_, place)| **place != NOWHERE) {
+        *place = info.escaping.len() as u32;
+        info.escaping.push(function);
+    }
+    info.escaping_places = places;
 }
 
 fn func_type(ty: &wasmparser::FuncType) -> FuncType {

@@ -70,6 +70,8 @@ pub(crate) struct ModuleInfo {
     /// The functions that a reference may be made to: exported, in an element segment, the initial
     /// value of a global, or the start function. Ascending, without repetition.
     pub escaping: Vec<u32>,
+    /// For each function its place in `escaping`, or [`NOWHERE`](load::NOWHERE).
+    escaping_places: Vec<u32>,
     pub late: Late,
 }
 
@@ -176,7 +178,8 @@ impl ModuleInfo {
 
     /// Where the function stands among those that may be referred to.
     pub fn escaping_index(&self, function: u32) -> Option<usize> {
-        self.escaping.binary_search(&function).ok()
+        let place = self.escaping_places[function as usize];
+        (place != load::NOWHERE).then_some(place as usize)
     }
 
     /// The functions that element segments name, which tables are filled from.

@@ -437,6 +437,8 @@ impl Inner {
     }
 
     /// The value of a constant expression.
+    // Into the loop over a segment: some have 10,000 elements.
+    #[inline]
     pub fn evaluate(&self, expr: ConstExpr) -> u128 {
         match expr {
             ConstExpr::Bits(bits) => bits,
@@ -470,6 +472,7 @@ impl Inner {
     }
 
     /// The reference to a function that may be referred to.
+    #[inline]
     pub fn func_ref(&self, function: u32) -> *const VmFuncRef {
         let at = self.module.0.info.escaping_index(function);
         let at = at.expect("exported and referred functions have references");

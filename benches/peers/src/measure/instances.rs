@@ -1,4 +1,5 @@
-//! Making and dropping instances: of a module without memory, of one with, and of one with much data.
+//! Making and dropping instances: of a module without memory, of one with, of one with much data,
+//! and of one with a table.
 
 use std::hint::black_box;
 
@@ -27,6 +28,7 @@ pub fn measure(engines: &Engines, plan: Plan) -> Vec<Section> {
         with_a_call(engines, &pooling, plan),
         with_memory(engines, &pooling, plan),
         with_much_data(engines, &pooling, plan),
+        with_functions(engines, &pooling, plan),
     ]
 }
 
@@ -143,6 +145,31 @@ fn with_much_data(engines: &Engines, pooling: &wasmtime::Engine, plan: Plan) -> 
     let section =
         Section::of_race("Making and dropping an instance with much data", note, &race, POOLING);
     goals(section, &race, 4000.0)
+}
+
+fn with_functions(engines: &Engines, pooling: &wasmtime::Engine, plan: Plan) -> Section {
+    const FUNCTIONS: usize = 1000;
+    let functions: String = (0..FUNCTIONS)
+        .map(|i| {
+            format!("(func $f{i} (param i64) (result i64) (i64.add (local.get 0) (i64.const {i})))")
+        })
+        .collect();
+    let elements: String = (0..FUNCTIONS).map(|i| format!(" $f{i}")).collect();
+    let binary = &programs::binary(&format!(
+        r#"(module (memory 17) (table {FUNCTIONS} funcref) {functions}
+            (elem (i32.const 0) func{elements})
+            (func (export "call") (param i64) (result i64)
+                (call_indirect (param i64) (result i64) (local.get 0) (i32.const 500))))"#
+    ));
+    let race = race(plan, calling(engines, pooling, binary, "call", 7));
+    let note =
+        "A module with 17 pages of memory and a table of 1,000 functions, one of which is called.";
+    let title = "Making and dropping an instance with a table of functions";
+    let section = Section::of_race(title, note, &race, POOLING);
+    [BASELINE, CRANELIFT].iter().fold(section, |section, name| {
+        let goal = format!("{name} at most {POOLING}");
+        section.goal(Goal::at_most(goal, race.ratio(name, POOLING), 1.0))
+    })
 }
 
 /// [`WITH_MEMORY`] with a segment of so many bytes.
