@@ -137,9 +137,13 @@ impl Imports {
 
     /// The definitions that a module asks for, in its order.
     pub(super) fn resolve(&self, info: &ModuleInfo) -> Result<Vec<&Definition>, LinkError> {
+        // Most imports come from the module that the one before came from.
+        let mut last: (&str, Option<&HashMap<String, Definition>>) = ("", None);
         let resolved = info.imports.iter().map(|import| {
-            let given = self.definitions.get(&import.module);
-            match given.and_then(|names| names.get(&import.name)) {
+            if last.1.is_none() || last.0 != import.module {
+                last = (&import.module, self.definitions.get(&import.module));
+            }
+            match last.1.and_then(|names| names.get(&import.name)) {
                 Some(given) if given.matches(info, import.ty) => Ok(given),
                 given => Err(misfit(info, import, given)),
             }
