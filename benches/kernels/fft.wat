@@ -1,4 +1,9 @@
 ;; A fast Fourier transform of 2^n complex f64, forth and back, in place.
+;;
+;; Its strides are powers of two. From n = 12 on they reach the 4 KiB at which all lines of $pairs fall
+;; into one set of the first-level cache: stores then find that the line which they wait for has been
+;; displaced by loads that run ahead. On a Zen 5 a pair takes 20 ns there, where it takes 1 at odd
+;; strides, and 7 if 32 stores to the stack stand between: code that spills does better.
 (module
   (memory 64)
   ;; `sign` is 1 or -1; `sine` and `cosine` are of the smallest angle, doubled from stage to stage

@@ -12,7 +12,7 @@
 //! - `frame`: where locals live, prologue and epilogue;
 //! - `registers`: temporaries, and moving operands about;
 //! - `hints`: what the next operator would like;
-//! - `locals`, `integer`, `divide`, `float`, `convert`: operators;
+//! - `locals`, `integer`, `multiply`, `divide`, `float`, `convert`: operators;
 //! - `memory`, `bulk`, `global`, `table`: what the context leads to;
 //! - `simd`, `constants`: vectors;
 //! - `control`, `br_table`, `select`: blocks and branches; `calls`; `moves`: many registers at once;
@@ -39,6 +39,7 @@ mod integer;
 mod locals;
 mod memory;
 mod moves;
+mod multiply;
 mod operators;
 mod poll;
 mod registers;
