@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use wasmparser::{
-    BinaryReader, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, Parser,
-    Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReader, Chunk, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody,
+    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
 use super::limits::{Limits, check};
@@ -32,9 +32,9 @@ pub(crate) struct Body<'a> {
 }
 
 /// A module whose sections up to the bodies are validated. The bodies wait, and so does what stands
-/// behind them.
+/// behind them, if the module is large.
 pub(crate) struct Loaded<'a> {
-    /// All but [`ModuleInfo::late`].
+    /// All but [`ModuleInfo::late`], which the tail becomes.
     pub info: ModuleInfo,
     pub bodies: Vec<Body<'a>>,
     pub tail: Tail<'a>,
@@ -42,11 +42,52 @@ pub(crate) struct Loaded<'a> {
 
 /// The sections behind the bodies: data and custom ones. They may be most of a module, and can be read
 /// while the bodies are compiled.
-pub(crate) struct Tail<'a> {
-    binary: &'a [u8],
-    payloads: Box<dyn Iterator<Item = wasmparser::Result<Payload<'a>>> + 'a>,
+pub(crate) enum Tail<'a> {
+    /// It was read with the rest of a small module.
+    Read(Late),
+    Unread(Box<Unread<'a>>),
+}
+
+/// What stands behind the bodies of a large module.
+pub(crate) struct Unread<'a> {
+    sections: Sections<'a>,
     validator: Validator,
+    /// What stood before the bodies after all.
     late: Late,
+}
+
+/// Modules of fewer bytes are read to their end at once.
+const LARGE: usize = 64 << 10;
+
+/// What has not been read yet of a module.
+struct Sections<'a> {
+    binary: &'a [u8],
+    rest: &'a [u8],
+    parser: Parser,
+    ended: bool,
+}
+
+impl<'a> Sections<'a> {
+    fn new(binary: &'a [u8]) -> Self {
+        Sections { binary, rest: binary, parser: Parser::new(0), ended: false }
+    }
+
+    /// The next section, or the next part of one.
+    // As in `Parser::parse_all`, whose iterator copies each once more.
+    #[inline(always)]
+    fn next(&mut self) -> Result<Option<Payload<'a>>, LoadError> {
+        if self.ended {
+            return Ok(None);
+        }
+        match self.parser.parse(self.rest, true).map_err(invalid)? {
+            Chunk::Parsed { consumed, payload } => {
+                self.rest = &self.rest[consumed..];
+                self.ended = matches!(payload, Payload::End(_));
+                Ok(Some(payload))
+            }
+            Chunk::NeedMoreData(_) => unreachable!("the parser knows that there is no more"),
+        }
+    }
 }
 
 /// The binary form of a module: text is translated if the crate has the `wat` feature.
@@ -113,16 +154,15 @@ pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, 
     let mut info = ModuleInfo::default();
     let mut late = Late::default();
     let mut bodies = Vec::new();
-    let mut payloads = Parser::new(0).parse_all(binary);
-    for payload in payloads.by_ref() {
-        let payload = payload.map_err(invalid)?;
+    let mut sections = Sections::new(binary);
+    while let Some(payload) = sections.next()? {
         check_counts(&payload, &info, limits)?;
         if let ValidPayload::Func(to_validate, body) =
             validator.payload(&payload).map_err(invalid)?
         {
             let function = info.imported_functions + bodies.len() as u32;
             bodies.push(Body { function, to_validate, body });
-            if function + 1 == info.functions.len() as u32 {
+            if binary.len() >= LARGE && function + 1 == info.functions.len() as u32 {
                 break;
             }
             continue;
@@ -133,20 +173,27 @@ pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, 
     check_spaces(&info, [0; 4], limits)?;
     find_escaping(&mut info);
     info.has_vectors = has_vectors(&info);
-    let tail = Tail { binary, payloads: Box::new(payloads), validator, late };
+    let tail = match sections.ended {
+        true => Tail::Read(late),
+        false => Tail::Unread(Box::new(Unread { sections, validator, late })),
+    };
     Ok(Loaded { info, bodies, tail })
 }
 
 impl Tail<'_> {
     /// Parses and validates the rest of a module.
-    pub fn read(mut self, info: &ModuleInfo, limits: &Limits) -> Result<Late, LoadError> {
-        for payload in self.payloads {
-            let payload = payload.map_err(invalid)?;
+    pub fn read(self, info: &ModuleInfo, limits: &Limits) -> Result<Late, LoadError> {
+        let mut unread = match self {
+            Tail::Read(late) => return Ok(late),
+            Tail::Unread(unread) => unread,
+        };
+        while let Some(payload) = unread.sections.next()? {
             check_counts(&payload, info, limits)?;
-            self.validator.payload(&payload).map_err(invalid)?;
-            late_section(payload, self.binary, info.functions.len(), &mut self.late)?;
+            unread.validator.payload(&payload).map_err(invalid)?;
+            let binary = unread.sections.binary;
+            late_section(payload, binary, info.functions.len(), &mut unread.late)?;
         }
-        Ok(self.late)
+        Ok(unread.late)
     }
 }
 
