@@ -248,7 +248,7 @@ pub(crate) struct VmTableFunction {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct VmMemory {
-    /// Never changes while the memory lives, so code may keep it.
+    /// Does not change while code runs, so code may keep it.
     pub base: *mut u8,
     /// The size in bytes, a multiple of the page size.
     pub len: usize,

@@ -146,7 +146,8 @@ fn not_a_module(input: &[u8]) -> LoadError {
     }
 }
 
-/// Parses and validates everything before the function bodies.
+/// Parses and validates everything before the function bodies, and if the module is small, what stands
+/// behind them.
 pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, LoadError> {
     let what = "the size of the module in bytes (`Limits::module_bytes`)";
     check(what, binary.len() as u64, limits.module_bytes)?;
@@ -459,6 +460,7 @@ fn data_segments(mut reader: BinaryReader<'_>, late: &mut Late) -> Result<(), Lo
     Ok(())
 }
 
+/// A constant expression as wasmparser gives it: see [`constant`].
 fn const_expr(expr: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, LoadError> {
     constant(&mut expr.get_binary_reader())
 }

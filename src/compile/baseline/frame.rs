@@ -175,8 +175,8 @@ impl<const N: usize> Hottest<N> {
 
 /// A home in a callee-saved register costs a push and a pop; fewer uses are better off in a slot.
 const WORTH_SAVING: u32 = 2;
-/// The base of memory 0 does not move while code runs, so that it competes for a home as if it were one more local,
-/// used by every load and store. This stands for its index.
+/// The base of memory 0 does not move while code runs, so that it competes for a home as if it were one
+/// more local, used by every load and store. This stands for its index.
 const MEMORY_BASE: u32 = u32::MAX;
 /// This stands for the fuel that is left, which is used by every charge.
 const FUEL: u32 = u32::MAX - 1;
