@@ -50,14 +50,7 @@ type Places = Vec<(u32, Option<u32>)>;
 
 fn places(trap: &Trap) -> Places {
     let place = |frame: &Frame| (frame.function(), frame.offset());
-    let mut places: Places = trap.backtrace().iter().map(place).collect();
-    if trap.code() == TrapCode::MemoryOutOfBounds
-        && let Some((_, Some(offset))) = places.first_mut()
-    {
-        // Cranelift may give an access the place of an operator that it was combined with.
-        *offset = 0;
-    }
-    places
+    trap.backtrace().iter().map(place).collect()
 }
 
 /// The tiers, and the baseline tier once more with no instruction that a processor may lack.

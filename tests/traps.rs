@@ -129,6 +129,54 @@ fn each_site_has_its_own_offset(tier: Tier) {
     assert_eq!(results(&f, &[Value::I32(99)]), []);
 }
 
+/// Which of several accesses it was: loads that are parts of other instructions, loads and stores of one
+/// address, one behind the other and in other arms.
+fn each_access_has_its_own_offset(tier: Tier) {
+    const END: i32 = 0x10000;
+    let text = r#"(module (memory 1)
+        (func (export "f") (param $which i32) (param $p i32) (param $q i32) (result i32)
+            (if (i32.eq (local.get $which) (i32.const 0))
+                (then (return (i32.load offset=4 (local.get $p))))
+                (else (if (i32.eq (local.get $which) (i32.const 1))
+                    (then (i32.store offset=4 (local.get $p) (local.get $q))))))
+            (if (i32.eq (local.get $which) (i32.const 2))
+                (then (i32.store (local.get $p)
+                    (i32.add (i32.load (local.get $p)) (i32.load (local.get $q))))))
+            (if (i32.eq (local.get $which) (i32.const 3))
+                (then (i32.store (local.get $q)
+                    (i32.sub (i32.load (local.get $p)) (i32.const 1)))))
+            (if (i32.eq (local.get $which) (i32.const 4))
+                (then (i64.store (local.get $p)
+                    (i64.extend_i32_u (i32.load (local.get $p))))))
+            (i32.const 1)))"#;
+    let binary = assemble(text);
+    let f = function(tier, &binary);
+    let (load, store, store_64) = (0x28, 0x36, 0x37);
+    // Which, the addresses, and the opcode that traps; the how manieth of that opcode it is.
+    let rows = [
+        (0, END, 0, load, 0),
+        (1, END, 0, store, 0),
+        (2, END, 0, load, 1),
+        (2, 0, END, load, 2),
+        (3, END, 0, load, 3),
+        (3, 0, END, store, 2),
+        (4, END, 0, load, 4),
+        (4, END - 4, 0, store_64, 0),
+    ];
+    for (which, p, q, opcode, number) in rows {
+        let trap = trap(&f, &[Value::I32(which), Value::I32(p), Value::I32(q)]);
+        assert_eq!(trap.code(), TrapCode::MemoryOutOfBounds);
+        // An alignment of 4 or 8 bytes follows, and an offset of 0 or 4. The function is the module's end.
+        let is_access = |at: &usize| {
+            binary[*at] == opcode
+                && matches!(binary[at + 1..at + 3], [2 | 3, 0 | 4])
+                && *at > binary.len() - 120
+        };
+        let at = (0..binary.len() - 2).filter(is_access).nth(number).expect("the access");
+        assert_eq!(trap.offset(), Some(at as u32), "{which} {p:#x} {q:#x}");
+    }
+}
+
 /// A compiler may make one conditional trap of the branch and the `unreachable` behind it.
 fn unreachable_in_an_arm_has_its_own_offset(tier: Tier) {
     let text = format!(
@@ -562,6 +610,7 @@ on_each_tier!(
     divisions_trap_where_they_stand,
     divisions_that_just_fit,
     each_site_has_its_own_offset,
+    each_access_has_its_own_offset,
     unreachable_traps_where_it_stands,
     unreachable_in_an_arm_has_its_own_offset,
     messages_name_what_where,

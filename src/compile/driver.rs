@@ -136,8 +136,7 @@ fn for_cranelift(body: &ValidBody<'_>, facts: &Facts) -> Result<Tier, LoadError>
 pub(crate) struct Unit<'m> {
     pub info: &'m ModuleInfo,
     pub layout: &'m Layout,
-    /// What Cranelift puts in the place of calls.
-    #[cfg_attr(not(feature = "cranelift"), expect(dead_code))]
+    /// What may take the place of calls.
     pub small: SmallFunctions<'m>,
     /// The functions that indirect calls are likely to reach.
     #[cfg_attr(not(feature = "cranelift"), expect(dead_code))]
@@ -198,13 +197,7 @@ impl Worker {
             #[cfg(feature = "baseline")]
             Tier::Baseline => {
                 let new = || Box::new(baseline::Compiler::new(backend.options));
-                self.baseline.get_or_insert_with(new).compile(
-                    unit.info,
-                    unit.layout,
-                    body,
-                    facts,
-                    out,
-                )
+                self.baseline.get_or_insert_with(new).compile(unit, body, facts, out)
             }
             #[cfg(feature = "cranelift")]
             Tier::Cranelift => {

@@ -86,7 +86,7 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
     let unit = Unit {
         info: &info,
         layout: &layout,
-        small: SmallFunctions::new(),
+        small: SmallFunctions::default(),
         in_segments: Default::default(),
     };
     let mut functions = Vec::new();

@@ -26,7 +26,7 @@ use crate::error::TrapCode;
 /// The code of a module's functions, laid end to end, and what the runtime must know of it.
 ///
 /// All offsets are bytes from the start of `bytes`. A tier appends to every list, function by
-/// function; within a function, `traps` and `calls` are sorted by offset.
+/// function; within a function, `traps`, `inlined` and `calls` are sorted by offset.
 #[derive(Debug, Default)]
 pub(crate) struct CompiledCode {
     pub bytes: Vec<u8>,
@@ -34,6 +34,8 @@ pub(crate) struct CompiledCode {
     pub functions: Vec<CompiledFunction>,
     pub relocations: Vec<Relocation>,
     pub traps: Vec<TrapSite>,
+    /// Those of `traps` that belong to a function in the place of a call.
+    pub inlined: Vec<InlinedSite>,
     pub calls: Vec<CallSite>,
     /// For each operator that emitted something: where its code starts. Filled only on request.
     pub operators: Option<Vec<OperatorStart>>,
@@ -71,6 +73,17 @@ pub(crate) struct TrapSite {
     /// Where the instruction starts.
     pub offset: u32,
     pub code: TrapCode,
+    /// Where the operator stands in the binary module; the call, if it is of an [`InlinedSite`].
+    pub wasm_offset: u32,
+}
+
+/// What a backtrace shows before the frame of the code itself: the function that the instruction is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InlinedSite {
+    /// That of the [`TrapSite`].
+    pub offset: u32,
+    /// The function's index, imports counted.
+    pub function: u32,
     /// Where the operator stands in the binary module.
     pub wasm_offset: u32,
 }

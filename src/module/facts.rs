@@ -1,12 +1,8 @@
 //! One walk over a body that validates it and collects what a compiler wants to know beforehand.
 //!
 //! Refuses invalid bodies. The facts are hints about cost: a compiler may ignore them and stay
-//! correct, except for `makes_calls`, `calls_runtime` and `has_loops`, which are exact.
+//! correct, except for those that say whether something occurs: they are exact.
 
-use std::collections::HashMap;
-
-#[cfg(feature = "cranelift")]
-use wasmparser::FuncToValidate;
 #[cfg(any(feature = "cranelift", feature = "listing", test))]
 use wasmparser::OperatorsReader;
 use wasmparser::{
@@ -37,6 +33,11 @@ pub(crate) struct Facts {
     pub calls: u32,
     /// How often memories are loaded from and stored to, weighted like the uses of locals.
     pub memory_accesses: u32,
+    /// Whether any block, branch or return occurs, or `unreachable`: anything but one operator after the
+    /// other.
+    pub branches: bool,
+    /// Whether any local is written.
+    pub writes_locals: bool,
     /// Whether any loop occurs, reachable or not.
     pub has_loops: bool,
     /// How deep the deepest loop is nested in others, itself counted.
@@ -74,6 +75,8 @@ impl Facts {
         self.calls_runtime = false;
         self.calls = 0;
         self.memory_accesses = 0;
+        self.branches = false;
+        self.writes_locals = false;
         self.has_loops = false;
         self.max_loop_depth = 0;
         self.has_vectors = false;
@@ -101,6 +104,7 @@ impl Facts {
 
     fn open(&mut self, is_loop: bool) {
         self.open.push(is_loop);
+        self.branches = true;
         self.has_loops |= is_loop;
         self.set_loop_depth(self.loop_depth + u32::from(is_loop));
     }
@@ -138,7 +142,7 @@ impl Validation {
 pub(crate) struct ValidBody<'a> {
     /// The function's index, imports counted.
     pub function: u32,
-    operators: BinaryReader<'a>,
+    pub(super) operators: BinaryReader<'a>,
 }
 
 impl<'a> ValidBody<'a> {
@@ -159,33 +163,11 @@ impl<'a> ValidBody<'a> {
     }
 }
 
-/// A function that can be put in the place of a call.
-#[cfg_attr(not(feature = "cranelift"), expect(dead_code))]
-pub(crate) struct SmallFunction<'a> {
-    pub body: ValidBody<'a>,
-    /// The types of the locals, parameters first.
-    pub locals: Vec<ValType>,
-    /// What a call takes of the fuel, where there is fuel.
-    pub units: u32,
-}
-
-/// By function index.
-pub(crate) type SmallFunctions<'a> = HashMap<u32, SmallFunction<'a>>;
-
 impl<'a> Body<'a> {
     /// The size of the body in bytes.
     pub fn len(&self) -> usize {
         let range = self.body.range();
         (range.end - range.start) as usize
-    }
-
-    /// The same body, to be validated twice.
-    #[cfg(feature = "cranelift")]
-    pub fn again(&self) -> Body<'a> {
-        let FuncToValidate { resources, index, ty, features } = &self.to_validate;
-        let (resources, index, ty, features) = (resources.clone(), *index, *ty, *features);
-        let to_validate = FuncToValidate { resources, index, ty, features };
-        Body { function: self.function, to_validate, body: self.body.clone() }
     }
 
     /// Validates the body and leaves its facts in `validation`.
@@ -290,7 +272,12 @@ macro_rules! validate_and_note {
         $self.facts.use_of($index);
         Ok(())
     }};
-    (@one $self:ident LocalSet $visit:ident $index:ident) => { validate_and_note!(@local $self $visit $index) };
+    (@one $self:ident LocalSet $visit:ident $index:ident) => {{
+        $self.validator.$visit($index)?;
+        $self.facts.writes_locals = true;
+        $self.facts.use_of($index);
+        Ok(())
+    }};
     (@one $self:ident LocalTee $visit:ident $index:ident) => {{
         // The same: one of such a type on the stack, before it and behind it.
         match $self.facts.locals.get($index as usize) {
@@ -298,11 +285,7 @@ macro_rules! validate_and_note {
             Some(ValType::I64) => $self.validator.visit_i64_clz()?,
             _ => $self.tee_other($index)?,
         }
-        $self.facts.use_of($index);
-        Ok(())
-    }};
-    (@local $self:ident $visit:ident $index:ident) => {{
-        $self.validator.$visit($index)?;
+        $self.facts.writes_locals = true;
         $self.facts.use_of($index);
         Ok(())
     }};
@@ -376,6 +359,11 @@ macro_rules! validate_and_note {
         $self.facts.calls();
         $self.validator.$visit($($arg),*)
     }};
+    (@one $self:ident Unreachable $visit:ident) => { validate_and_note!(@note $self $visit branches) };
+    (@one $self:ident Br $visit:ident $depth:ident) => { validate_and_note!(@note $self $visit branches $depth) };
+    (@one $self:ident BrIf $visit:ident $depth:ident) => { validate_and_note!(@note $self $visit branches $depth) };
+    (@one $self:ident BrTable $visit:ident $table:ident) => { validate_and_note!(@note $self $visit branches $table) };
+    (@one $self:ident Return $visit:ident) => { validate_and_note!(@note $self $visit branches) };
     (@one $self:ident I32DivS $visit:ident) => { validate_and_note!(@note $self $visit divides) };
     (@one $self:ident I32DivU $visit:ident) => { validate_and_note!(@note $self $visit divides) };
     (@one $self:ident I32RemS $visit:ident) => { validate_and_note!(@note $self $visit divides) };
@@ -394,9 +382,9 @@ macro_rules! validate_and_note {
     (@one $self:ident I32Rotr $visit:ident) => { validate_and_note!(@note $self $visit rotates) };
     (@one $self:ident I64Rotl $visit:ident) => { validate_and_note!(@note $self $visit rotates) };
     (@one $self:ident I64Rotr $visit:ident) => { validate_and_note!(@note $self $visit rotates) };
-    (@note $self:ident $visit:ident $fact:ident) => {{
+    (@note $self:ident $visit:ident $fact:ident $($arg:ident)?) => {{
         $self.facts.$fact = true;
-        $self.validator.$visit()
+        $self.validator.$visit($($arg)?)
     }};
     (@one $self:ident $op:ident $visit:ident $($arg:ident)*) => { $self.validator.$visit($($arg),*) };
 }

@@ -12,7 +12,6 @@ mod load;
 #[cfg(any(feature = "cranelift", feature = "listing"))]
 mod names;
 mod short;
-#[cfg(feature = "cranelift")]
 mod small;
 mod types;
 
@@ -21,9 +20,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-#[cfg(feature = "cranelift")]
-pub(crate) use facts::SmallFunction;
-pub(crate) use facts::{Facts, SmallFunctions, ValidBody, Validation};
+pub(crate) use facts::{Facts, ValidBody, Validation};
 pub(crate) use fuel::{BYTES_LOG, Charge, ELEMENTS_LOG};
 pub use limits::Limits;
 pub(crate) use limits::{check as check_limit, check_code};
@@ -32,8 +29,7 @@ pub(crate) use load::invalid;
 pub(crate) use load::{Body, Loaded, Tail, binary, load, load_whole};
 #[cfg(any(feature = "cranelift", feature = "listing"))]
 pub(crate) use names::operator_name;
-#[cfg(feature = "cranelift")]
-pub(crate) use small::small_functions;
+pub(crate) use small::{SmallFunction, SmallFunctions};
 pub use types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
 /// A module's view of itself, without its code: shared by all that stays alive after compilation.

@@ -1,74 +1,162 @@
 //! Functions so small that a compiler may put them in the place of a call.
 //!
-//! Owns the rule which those are: a few operators one after the other, each of which only computes.
-//! Such a function cannot trap, branch, call, or reach anything but its parameters, so that nobody can
-//! tell whether it was called. Refuses everything else, validity included: an invalid function is
-//! simply none of these.
+//! Owns the rule which those are: a few operators one after the other, each of which computes, reads or
+//! writes, and may trap, but makes no call, be it of the runtime, and no branch. Refuses everything else,
+//! validity included: an invalid function is simply none of these.
 
-use super::{Body, Facts, SmallFunction, SmallFunctions, ValidBody, Validation};
+use std::sync::OnceLock;
 
-/// The most bytes that a body may have, its locals included.
-const MAX_LEN: usize = 32;
+use wasmparser::{BinaryReader, FuncToValidate, FunctionBody, ValidatorResources};
+
+use super::{Body, Facts, ValType, Validation};
+
 /// The most locals, parameters included.
 const MAX_LOCALS: usize = 8;
 
-/// Those among the bodies, but for one whose function will have other code. They are validated for it,
-/// and will be once more in their turn. What they cost is asked for where there is fuel.
-pub(crate) fn small_functions<'a>(
-    bodies: &[Body<'a>],
-    other: Option<u32>,
-    has_fuel: bool,
-) -> SmallFunctions<'a> {
-    let mut validation = Validation::default();
-    let is_short = |body: &&Body<'a>| body.len() <= MAX_LEN && Some(body.function) != other;
-    let small = bodies.iter().filter(is_short).filter_map(|body| {
-        let body = body.again().validate(&mut validation).ok()?;
-        if validation.facts.locals.len() > MAX_LOCALS || !only_computes(&body) {
-            return None;
-        }
-        if has_fuel {
-            validation.plan_fuel(&body);
-        }
-        let Facts { locals, charges, .. } = &mut validation.facts;
-        // All of it is one stretch.
-        let units = charges.drain(..).map(|charge| charge.units).sum();
-        Some((body.function, SmallFunction { body, locals: locals.clone(), units }))
-    });
-    small.collect()
+/// A function that can be put in the place of a call.
+pub(crate) struct SmallFunction {
+    /// The function's index, imports counted.
+    pub function: u32,
+    /// Its operators, but for the last, the function's `end`.
+    operators: Box<[u8]>,
+    /// Where they stand in the module.
+    pub offset: u64,
+    /// The types of the locals, parameters first.
+    pub locals: Vec<ValType>,
+    /// Whether it writes any of them.
+    #[cfg_attr(not(feature = "baseline"), expect(dead_code))]
+    pub writes_locals: bool,
+    /// Whether it has anything to do with vectors.
+    #[cfg_attr(not(feature = "baseline"), expect(dead_code))]
+    pub has_vectors: bool,
+    /// What a call takes of the fuel, where there is fuel.
+    pub units: u32,
 }
 
-/// Whether each operator but the last, the function's `end`, only computes.
-fn only_computes(body: &ValidBody<'_>) -> bool {
-    let mut operators = body.operators();
-    let Ok(bytes) = body.reader().read_bytes(body.len()) else { return false };
-    let start = operators.original_position();
-    loop {
-        let at = (operators.original_position() - start) as usize;
-        let Some(opcode) = bytes.get(at) else { return false };
-        if operators.read().is_err() {
-            return false;
-        }
-        if operators.eof() {
-            return true;
-        }
-        if !computes(*opcode) {
-            return false;
-        }
+impl SmallFunction {
+    /// The most bytes that a body may have, its locals included.
+    pub const MAX_LEN: usize = 32;
+
+    /// The operators up to the function's `end`. Offsets are those of the module.
+    pub fn operators(&self) -> BinaryReader<'_> {
+        BinaryReader::new(&self.operators, self.offset)
+    }
+
+    /// Their size in bytes, less than [`SmallFunction::MAX_LEN`].
+    pub fn len(&self) -> u32 {
+        self.operators.len() as u32
+    }
+
+    /// Whether a function of `own_bytes` may take this one in that has taken in `bytes` already: no more than
+    /// it has itself, since calls take two bytes, and compilation shall stay linear.
+    pub fn is_admitted(&self, bytes: u32, own_bytes: usize) -> bool {
+        /// So many bytes are always taken in.
+        const ALWAYS: usize = 256;
+        (bytes + self.len()) as usize <= own_bytes.max(ALWAYS)
     }
 }
 
-/// Whether an operator with this first byte does nothing but compute: specification, "Binary Format",
-/// "Numeric Instructions". Divisions, remainders and conversions that trap do more.
-fn computes(opcode: u8) -> bool {
-    matches!(
-        opcode,
-        // drop, select; local.get, local.set, local.tee; constants.
-        0x1a..=0x1b | 0x20..=0x22 | 0x41..=0x44
-        // Comparisons; i32.clz to i32.mul, i32.and to i64.mul, i64.and to f64.copysign.
-        | 0x45..=0x6c | 0x71..=0x7e | 0x83..=0xa6
-        // i32.wrap_i64; i64.extend_i32_s and _u; conversions to floats, reinterpretations, sign extension.
-        | 0xa7 | 0xac..=0xad | 0xb2..=0xc4
-    )
+/// The small functions of a module. Which they are is found out when they are called: until then only
+/// short bodies are noted.
+#[derive(Default)]
+pub(crate) struct SmallFunctions<'a> {
+    /// What any body of the module can be validated with.
+    resources: Option<ValidatorResources>,
+    /// By function index.
+    short: Vec<Short<'a>>,
+    /// Of each 64 functions, which are there, and how many come before them.
+    words: Vec<(u64, u32)>,
+    has_fuel: bool,
+}
+
+struct Short<'a> {
+    to_validate: FuncToValidate<()>,
+    body: FunctionBody<'a>,
+    small: OnceLock<Option<Box<SmallFunction>>>,
+}
+
+impl<'a> SmallFunctions<'a> {
+    /// Those among the bodies, but for one whose function will have other code. They will be validated for
+    /// it, and once more in their turn. What they cost is asked for where there is fuel.
+    pub fn among(bodies: &[Body<'a>], other: Option<u32>, has_fuel: bool) -> SmallFunctions<'a> {
+        let mut small = SmallFunctions { has_fuel, ..SmallFunctions::default() };
+        // A function that calls nobody but itself has no end.
+        let ([first, _, ..], Some(last)) = (bodies, bodies.last()) else { return small };
+        for body in bodies {
+            if body.len() > SmallFunction::MAX_LEN || Some(body.function) == other {
+                continue;
+            }
+            if small.short.is_empty() {
+                small.resources = Some(first.to_validate.resources.clone());
+                small.words.resize(last.function as usize / 64 + 1, (0, 0));
+            }
+            let (bits, before) = &mut small.words[body.function as usize / 64];
+            if *bits == 0 {
+                *before = small.short.len() as u32;
+            }
+            *bits |= 1 << (body.function % 64);
+            let FuncToValidate { index, ty, features, .. } = body.to_validate;
+            small.short.push(Short {
+                to_validate: FuncToValidate { resources: (), index, ty, features },
+                body: body.body.clone(),
+                small: OnceLock::new(),
+            });
+        }
+        small
+    }
+
+    /// Whether this function's body is short.
+    #[inline]
+    pub fn is_short(&self, function: u32) -> bool {
+        let word = self.words.get(function as usize / 64);
+        word.is_some_and(|(bits, _)| bits >> (function % 64) & 1 != 0)
+    }
+
+    /// What can be put in the place of a call of this function. `scratch` is used to find out.
+    pub fn get(&self, function: u32, scratch: &mut Validation) -> Option<&SmallFunction> {
+        if !self.is_short(function) {
+            return None;
+        }
+        let (bits, before) = self.words[function as usize / 64];
+        let lower = bits & ((1 << (function % 64)) - 1);
+        let short = &self.short[before as usize + lower.count_ones() as usize];
+        let examine = || self.examine(function, short, scratch).map(Box::new);
+        short.small.get_or_init(examine).as_deref()
+    }
+
+    fn examine(
+        &self,
+        function: u32,
+        short: &Short<'a>,
+        scratch: &mut Validation,
+    ) -> Option<SmallFunction> {
+        let FuncToValidate { index, ty, features, .. } = short.to_validate;
+        let resources = self.resources.clone()?;
+        let to_validate = FuncToValidate { resources, index, ty, features };
+        let body = Body { function, to_validate, body: short.body.clone() };
+        let body = body.validate(scratch).ok()?;
+        let Facts { makes_calls, calls_runtime, branches, .. } = scratch.facts;
+        if makes_calls || calls_runtime || branches || scratch.facts.locals.len() > MAX_LOCALS {
+            return None;
+        }
+        if self.has_fuel {
+            scratch.plan_fuel(&body);
+        }
+        let mut reader = body.reader();
+        let offset = reader.original_position();
+        let operators = reader.read_bytes(body.len() - 1).ok()?.into();
+        let Facts { locals, charges, writes_locals, has_vectors, .. } = &scratch.facts;
+        Some(SmallFunction {
+            function,
+            operators,
+            offset,
+            locals: locals.clone(),
+            writes_locals: *writes_locals,
+            has_vectors: *has_vectors,
+            // All of it is one stretch.
+            units: charges.iter().map(|charge| charge.units).sum(),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -80,16 +168,17 @@ mod tests {
     fn small(text: &str) -> Vec<u32> {
         let binary = wat::parse_str(text).expect("a module");
         let (_, bodies) = load_whole(&binary, &Limits::default()).expect("a module");
-        let mut small: Vec<u32> = small_functions(&bodies, None, false).into_keys().collect();
-        small.sort_unstable();
-        small
+        let small = SmallFunctions::among(&bodies, None, false);
+        let mut scratch = Validation::default();
+        let functions = bodies.iter().map(|body| body.function);
+        functions.filter(|function| small.get(*function, &mut scratch).is_some()).collect()
     }
 
     #[test]
-    fn what_only_computes_is_small() {
+    fn what_goes_straight_on_is_small() {
         let text = r#"(module
             (import "m" "f" (func))
-            (memory 1) (global $g (mut i32) (i32.const 0))
+            (memory 1) (global $g (mut i32) (i32.const 0)) (table 1 funcref)
             (func (param i32) (result i32) (i32.add (local.get 0) (i32.const 4)))
             (func (param i64) (result i64) (local i64)
                 (local.set 1 (i64.const 0x123456789)) (i64.xor (local.get 0) (local.get 1)))
@@ -98,24 +187,23 @@ mod tests {
             (func (param i32) (result i32) (i32.div_u (local.get 0) (i32.const 4)))
             (func (param f32) (result i32) (i32.trunc_f32_s (local.get 0)))
             (func (param i32) (result i32) (i32.load (local.get 0)))
-            (func (result i32) (global.get $g))
+            (func (param i32) (v128.store (local.get 0) (i32x4.splat (i32.trunc_sat_f32_u (f32.const 2)))))
+            (func (result i32) (global.set $g (memory.size)) (global.get $g))
+            (func (result funcref) (table.get (table.size)))
             (func (param i32) (result i32) (return (local.get 0)))
             (func (result i32) (block (result i32) (i32.const 1)))
+            (func (param i32) (br_if 0 (local.get 0)))
+            (func (param i32) (br_table 0 0 (local.get 0)))
+            (func (br 0))
+            (func loop end)
+            (func (if (i32.const 1) (then)))
             (func (call 0))
+            (func (call_indirect (i32.const 0)))
             (func unreachable)
+            (func (result i32) (memory.grow (i32.const 1)))
+            (func (memory.fill (i32.const 1) (i32.const 1) (i32.const 1)))
             (func (result i64) (i64.add (i64.add (i64.const 0x123456789abcdef) (i64.const 0x123456789abcdef))
                 (i64.add (i64.const 0x123456789abcdef) (i64.const 0x123456789abcdef)))))"#;
-        assert_eq!(small(text), [1, 2, 3, 4]);
-    }
-
-    #[test]
-    fn opcodes_that_trap_do_not_only_compute() {
-        for opcode in (0x6d..=0x70).chain(0x7f..=0x82).chain(0xa8..=0xab).chain(0xae..=0xb1) {
-            assert!(!computes(opcode), "{opcode:#x}");
-        }
-        let others = (0..=0x19).chain(0x1c..=0x1f).chain(0x23..=0x40).chain(0xc5..=0xff);
-        for opcode in others {
-            assert!(!computes(opcode), "{opcode:#x}");
-        }
+        assert_eq!(small(text), (1..=10).collect::<Vec<_>>());
     }
 }

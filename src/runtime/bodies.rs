@@ -19,13 +19,13 @@ use super::engine::Engine;
 use super::module::{Clock, Timings};
 use crate::compile::abi::Layout;
 use crate::compile::{
-    CallSite, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, Relocation, Tier, TrapSite, Unit,
-    Worker,
+    CallSite, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, InlinedSite, Relocation, Tier,
+    TrapSite, Unit, Worker,
 };
 use crate::error::{LoadError, NotPlain};
-#[cfg(feature = "cranelift")]
-use crate::module::small_functions;
-use crate::module::{Body, Facts, Late, ModuleInfo, Tail, ValidBody, check_code, check_limit};
+use crate::module::{
+    Body, Facts, Late, ModuleInfo, SmallFunctions, Tail, ValidBody, check_code, check_limit,
+};
 
 /// The bytes of the bodies in a batch: at most milliseconds of each tier's work, and so many batches
 /// that the last ones do not leave a thread waiting for long.
@@ -64,6 +64,7 @@ pub(super) struct Compiled {
     pub functions: Vec<CompiledFunction>,
     pub relocations: Vec<Relocation>,
     pub traps: Vec<TrapSite>,
+    pub inlined: Vec<InlinedSite>,
     pub calls: Vec<CallSite>,
     /// For each of `functions`: see [`super::code_map::CodeMap`].
     pub plain: Vec<Result<(), NotPlain>>,
@@ -132,12 +133,11 @@ pub(super) fn compile(
     let Sources { bodies, foreign, tail } = sources;
     let bytes: usize = bodies.iter().map(Body::len).sum();
     let batch = batch_bytes(engine.tier(), bytes);
-    let (small, in_segments) = match engine.tier() {
+    let other = foreign.as_ref().map(|foreign| foreign.function);
+    let small = SmallFunctions::among(&bodies, other, layout.fuel.is_some());
+    let in_segments = match engine.tier() {
         #[cfg(feature = "cranelift")]
-        Tier::Cranelift => {
-            let foreign = foreign.as_ref().map(|foreign| foreign.function);
-            (small_functions(&bodies, foreign, layout.fuel.is_some()), info.functions_in_segments())
-        }
+        Tier::Cranelift => info.functions_in_segments(),
         _ => Default::default(),
     };
     let unit = Unit { info, layout, small, in_segments };
@@ -401,12 +401,13 @@ impl Compiled {
                 bytes.clear();
             }
         }
-        let CompiledCode { functions, relocations, traps, calls, .. } = &mut part.code;
+        let CompiledCode { functions, relocations, traps, inlined, calls, .. } = &mut part.code;
         if start == 0 && bodies == 0 {
             // The only one: its lists are the module's.
             self.functions = mem::take(functions);
             self.relocations = mem::take(relocations);
             self.traps = mem::take(traps);
+            self.inlined = mem::take(inlined);
             self.calls = mem::take(calls);
             self.plain = mem::take(&mut part.plain);
             self.tiers = mem::take(&mut part.tiers);
@@ -424,6 +425,9 @@ impl Compiled {
             .extend(relocations.map(|site| Relocation { offset: site.offset + start, ..site }));
         let traps = traps.drain(..);
         self.traps.extend(traps.map(|site| TrapSite { offset: site.offset + start, ..site }));
+        let inlined = inlined.drain(..);
+        self.inlined
+            .extend(inlined.map(|site| InlinedSite { offset: site.offset + start, ..site }));
         self.calls.extend(
             calls
                 .drain(..)

@@ -10,7 +10,7 @@
 //! Processes that fork: both sides of a fork share the doubly mapped pages, so whatever region
 //! exists at that moment is never written again by either; see [`CodeRegion::is_frozen`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -340,25 +340,28 @@ fn map(len: usize, protection: libc::c_int, file: Option<&MemoryFile>) -> io::Re
 }
 
 /// Free ranges, kept apart by at least one used granule: neighbours are merged.
+#[derive(Default)]
 struct FreeList {
-    by_start: BTreeMap<usize, usize>,
+    /// (start, size)
+    by_start: BTreeSet<(usize, usize)>,
+    /// (size, start)
     by_size: BTreeSet<(usize, usize)>,
 }
 
 impl FreeList {
     fn of(len: usize) -> FreeList {
-        let mut list = FreeList { by_start: BTreeMap::new(), by_size: BTreeSet::new() };
+        let mut list = FreeList::default();
         list.insert(0, len);
         list
     }
 
     fn insert(&mut self, start: usize, size: usize) {
-        self.by_start.insert(start, size);
+        self.by_start.insert((start, size));
         self.by_size.insert((size, start));
     }
 
     fn remove(&mut self, start: usize, size: usize) {
-        self.by_start.remove(&start);
+        self.by_start.remove(&(start, size));
         self.by_size.remove(&(size, start));
     }
 
@@ -373,14 +376,16 @@ impl FreeList {
     }
 
     fn give(&mut self, mut range: Range<usize>) {
-        if let Some((&start, &size)) = self.by_start.range(..range.start).next_back()
+        if let Some(&(start, size)) = self.by_start.range(..(range.start, 0)).next_back()
             && start + size == range.start
         {
             self.remove(start, size);
             range.start = start;
         }
-        if let Some(&size) = self.by_start.get(&range.end) {
-            self.remove(range.end, size);
+        if let Some(&(start, size)) = self.by_start.range((range.end, 0)..).next()
+            && start == range.end
+        {
+            self.remove(start, size);
             range.end += size;
         }
         self.insert(range.start, range.len());

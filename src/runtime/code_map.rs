@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::code::CodeMemory;
-use crate::compile::{CallSite, CompiledFunction, Tier, TrapSite};
+use crate::compile::{CallSite, CompiledFunction, InlinedSite, Tier, TrapSite};
 use crate::error::NotPlain;
 
 /// The published code of one module, and what its addresses stand for.
@@ -15,6 +15,8 @@ pub(super) struct CodeMap {
     pub functions: Vec<CompiledFunction>,
     /// By offset.
     pub traps: Vec<TrapSite>,
+    /// By offset.
+    pub inlined: Vec<InlinedSite>,
     /// By offset.
     pub calls: Vec<CallSite>,
     /// For each of `functions`, whether it is plain and can be called without an entry: it cannot
@@ -42,6 +44,11 @@ impl CodeMap {
     pub fn trap_at(&self, offset: u32) -> Option<&TrapSite> {
         let at = self.traps.binary_search_by_key(&offset, |site| site.offset).ok()?;
         self.traps.get(at)
+    }
+
+    pub fn inlined_at(&self, offset: u32) -> Option<&InlinedSite> {
+        let at = self.inlined.binary_search_by_key(&offset, |site| site.offset).ok()?;
+        self.inlined.get(at)
     }
 
     pub fn call_before(&self, return_offset: u32) -> Option<&CallSite> {

@@ -161,6 +161,7 @@ impl Module {
             code: memory,
             functions: code.functions,
             traps: code.traps,
+            inlined: code.inlined,
             calls: code.calls,
             plain: code.plain,
             tiers: code.tiers,

@@ -152,7 +152,7 @@ pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
     }
     let mut frames = Vec::with_capacity(record.pcs().len());
     for (i, pc) in record.pcs().iter().enumerate() {
-        let frame = instance.find_member(|member| {
+        instance.find_member(|member| {
             let module = &member.module.0;
             let offset = module.map.offset_of(*pc)?;
             let site = if i == 0 { module.map.trap_at(offset) } else { None };
@@ -165,10 +165,16 @@ pub(super) fn take(thread: &Thread, instance: &Handle) -> Trap {
                 Some(site) => Some(site.wasm_offset),
                 None => module.map.call_before(offset).map(|call| call.wasm_offset),
             };
-            let name = module.info.function_name(function);
-            Some(Frame { function, name, offset: wasm_offset })
+            let mut push = |function, offset| {
+                frames.push(Frame { function, name: module.info.function_name(function), offset });
+            };
+            // A function in the place of its call has no activation of its own.
+            if let Some(inlined) = site.and_then(|site| module.map.inlined_at(site.offset)) {
+                push(inlined.function, Some(inlined.wasm_offset));
+            }
+            push(function, wasm_offset);
+            Some(())
         });
-        frames.extend(frame);
     }
     match failure {
         Some(Failure::Error(error)) => Trap::from_host(error, frames, record.cut),

@@ -4,7 +4,7 @@
 //!
 //! - functions with up to ten parameters and up to ten results of any number type, so that some
 //!   travel on the stack and in return areas; each calls only functions before it, so that nothing
-//!   recurses;
+//!   recurses; a third of them are so small that they may be put in the place of calls;
 //! - arithmetic, comparison and conversion, whose divisions and truncations trap now and then;
 //! - a memory, globals and tables that they share: see `state`;
 //! - blocks, loops and ifs with parameters and results, nested, with operands of their surroundings
@@ -17,6 +17,7 @@
 //! loops around it; what would exceed a bound is not made.
 
 mod state;
+mod straight;
 
 use std::fmt::Write as _;
 
@@ -46,13 +47,21 @@ pub struct Signature {
 /// The module of this seed.
 pub fn module(seed: u64) -> Generated {
     let mut random = Random::new(seed);
-    let count = 1 + random.below(6);
+    let count = 1 + random.below(8);
     let mut functions: Vec<Signature> = Vec::new();
     let mut text = format!("(module\n{}", state::definitions(&mut random, count));
     for index in 0..count {
-        let signature = signature(&mut random);
+        let is_straight = random.one_in(3);
+        let signature =
+            if is_straight { straight::signature(&mut random) } else { signature(&mut random) };
         let mut function = Function::new(&mut random, &functions, signature);
-        function.body();
+        if is_straight {
+            function.locals.truncate(function.signature.params.len());
+            function.variables = (0..function.locals.len()).collect();
+            function.straight_body();
+        } else {
+            function.body();
+        }
         let Function { signature, locals, code, cost, .. } = function;
         let _ = write!(
             text,

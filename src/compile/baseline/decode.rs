@@ -14,6 +14,7 @@ use super::integer::Count;
 use super::memory::Access;
 use super::{Compiler, hints};
 use crate::asm::{Alu, Cond, FloatSize, Rounding, Shift, Size};
+use crate::compile::Unit;
 use crate::compile::abi::VMCTX;
 use crate::module::{ModuleInfo, ValType};
 
@@ -199,7 +200,12 @@ impl Compiler {
     /// reader, and has read nothing.
     // Into the loop that is its only caller, where what has been read stays in registers.
     #[inline(always)]
-    pub(super) fn operator(&mut self, code: &mut Code<'_>, module: &ModuleInfo) -> bool {
+    pub(super) fn operator(
+        &mut self,
+        code: &mut Code<'_>,
+        module: &ModuleInfo,
+        unit: &Unit<'_>,
+    ) -> bool {
         let c = self;
         let start = code.at;
         match code.byte() {
@@ -218,7 +224,7 @@ impl Compiler {
             0x0C => c.br(code.index()),
             0x0D => c.br_if(code.index()),
             0x0F => c.return_(),
-            0x10 => c.call_function(code.index(), module),
+            0x10 => c.call_function(code.index(), unit),
             0x11 => {
                 let (ty, table) = (code.index(), code.index());
                 let type_id = module.type_ids[ty as usize];
@@ -275,12 +281,15 @@ impl Compiler {
         true
     }
 
-    fn call_function(&mut self, function: u32, module: &ModuleInfo) {
-        let callee = match function < module.imported_functions {
+    // Not inlined, for what is left in the loop over the operators.
+    #[inline(never)]
+    fn call_function(&mut self, function: u32, unit: &Unit<'_>) {
+        let callee = match function < unit.info.imported_functions {
             true => Callee::At(VMCTX, self.layout.imported_function(function)),
+            false if unit.small.is_short(function) && self.inline(function, unit) => return,
             false => Callee::Defined(function),
         };
-        self.call(callee, module.function_type(function));
+        self.call(callee, unit.info.function_type(function));
     }
 
     #[rustfmt::skip]

@@ -104,6 +104,11 @@ impl Frame {
         -((self.fixed_bytes + self.slot_bytes() * (height as u32 + 1)) as isize)
     }
 
+    /// Whether a vector finds room in the slot of an operand.
+    pub fn has_wide_slots(&self) -> bool {
+        self.wide_slots
+    }
+
     fn slot_bytes(&self) -> u32 {
         if self.wide_slots { 16 } else { 8 }
     }

@@ -15,7 +15,8 @@
 //! - `locals`, `integer`, `multiply`, `divide`, `float`, `convert`: operators;
 //! - `memory`, `bulk`, `global`, `table`: what the context leads to;
 //! - `simd`, `constants`: vectors;
-//! - `control`, `br_table`, `select`: blocks and branches; `calls`; `moves`: many registers at once;
+//! - `control`, `br_table`, `select`: blocks and branches; `moves`: many registers at once;
+//! - `calls`, `inline`: calls, and what takes their place;
 //! - `fuel`, `poll`: checks; `cold`: traps.
 //!
 //! This file owns the driver: one function from its first operator to its last byte. Every
@@ -35,6 +36,7 @@ mod frame;
 mod fuel;
 mod global;
 mod hints;
+mod inline;
 mod integer;
 mod locals;
 mod memory;
@@ -60,20 +62,21 @@ use self::constants::Constants;
 use self::control::ControlFrame;
 use self::decode::Code;
 use self::frame::Frame;
+use self::inline::Inline;
 use self::integer::ZeroFlag;
 use self::memory::Fused;
 use self::moves::Moves;
 use self::operators::Emit;
 use self::registers::Registers;
-use self::value::{Entry, Operand, ValueStack};
+use self::value::{Entry, Operand, PINNED, ValueStack};
 use super::abi::{Layout, Signature};
 use super::{
     CallSite, CompileOptions, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, OperatorStart,
-    Relocation, TrapSite,
+    Relocation, TrapSite, Unit,
 };
 use crate::asm::{Assembler, Gpr, GprSet, Label, XmmSet};
 use crate::error::LoadError;
-use crate::module::{Charge, Facts, FuncType, ModuleInfo, ValType, ValidBody};
+use crate::module::{Charge, Facts, FuncType, ValType, ValidBody, Validation};
 
 /// Compiles functions, one after the other.
 pub(crate) struct Compiler {
@@ -89,9 +92,11 @@ pub(crate) struct Compiler {
     callee: usize,
     /// Where the first operator stands in the binary module.
     body_start: u32,
+    /// How many bytes the operators have.
+    body_len: usize,
 
     // What is known at the current operator.
-    /// Where it stands in the binary module.
+    /// Where it stands in the binary module; in the place of a call, what `inline.rs` makes of that.
     operator: u32,
     /// The bytes of the one behind it: see [`hints`].
     lookahead: u64,
@@ -125,6 +130,11 @@ pub(crate) struct Compiler {
     control: Vec<ControlFrame>,
     /// The types of the open blocks' parameters and results.
     types: Vec<ValType>,
+
+    // Functions in the place of calls.
+    inline: Inline,
+    /// For finding out which functions are small.
+    scratch: Validation,
 
     // The code. Offsets are counted from the start of the body, without the prologue.
     asm: Assembler,
@@ -170,6 +180,7 @@ impl Compiler {
             callees: Box::new(array::from_fn(|_| Default::default())),
             callee: 0,
             body_start: 0,
+            body_len: 0,
             operator: 0,
             lookahead: 0,
             hinted_home: frame::NOWHERE,
@@ -192,6 +203,8 @@ impl Compiler {
             frame: Frame::default(),
             control: Vec::new(),
             types: Vec::new(),
+            inline: Inline::default(),
+            scratch: Validation::default(),
             asm,
             moves: Moves::default(),
             cold: Vec::new(),
@@ -213,23 +226,24 @@ impl Compiler {
     /// Appends the function's code and what belongs to it. On an error, nothing is appended.
     pub(crate) fn compile(
         &mut self,
-        info: &ModuleInfo,
-        layout: &Layout,
+        unit: &Unit<'_>,
         body: &ValidBody<'_>,
         facts: &Facts,
         out: &mut CompiledCode,
     ) -> Result<(), LoadError> {
+        let &Unit { info, layout, .. } = unit;
         let ty = info.function_type(body.function);
         let reader = body.reader();
         self.body_start = reader.original_position() as u32;
+        self.body_len = body.len();
         self.operator = self.body_start;
         self.layout.clone_from(layout);
         self.begin(ty, facts, info.has_vectors || facts.has_vectors);
         if facts.makes_calls {
             self.poll();
         }
-        self.walk(info, reader, &facts.charges)
-            .map_err(|Refusal| refused(body.function, self.operator))?;
+        self.walk(unit, reader, &facts.charges)
+            .map_err(|Refusal| refused(body.function, self.inline.own_operator(self.operator)))?;
         self.check_size()?;
         self.finish(body.function, out);
         Ok(())
@@ -252,6 +266,7 @@ impl Compiler {
         self.calls.clear();
         self.operators.clear();
         self.reads_context = false;
+        self.inline.clear();
         self.constants.clear();
         self.tables.clear();
         self.table_labels.clear();
@@ -266,19 +281,19 @@ impl Compiler {
     /// Emits the body, to the function's `end`, and takes fuel where that is planned.
     fn walk(
         &mut self,
-        module: &ModuleInfo,
+        unit: &Unit<'_>,
         reader: BinaryReader<'_>,
         charges: &[Charge],
     ) -> Result<(), Refusal> {
         let mut at = 0;
         for charge in charges {
-            at = self.walk_to((charge.at - self.body_start) as usize, at, &reader, module)?;
+            at = self.walk_to((charge.at - self.body_start) as usize, at, &reader, unit)?;
             if self.reachable {
                 self.operator = charge.at;
                 self.charge(charge.units);
             }
         }
-        self.walk_to(reader.bytes_remaining(), at, &reader, module)?;
+        self.walk_to(reader.bytes_remaining(), at, &reader, unit)?;
         Ok(())
     }
 
@@ -290,15 +305,16 @@ impl Compiler {
         end: usize,
         at: usize,
         reader: &BinaryReader<'_>,
-        module: &ModuleInfo,
+        unit: &Unit<'_>,
     ) -> Result<usize, Refusal> {
+        let module = unit.info;
         let mut code = Code::new(reader, at);
         while code.position() < end {
             self.operator = self.body_start + code.position() as u32;
             if self.asm.offset() >= self.checkpoint && self.pause() {
                 break;
             }
-            if !(self.reachable && self.operator(&mut code, module)) {
+            if !(self.reachable && self.operator(&mut code, module, unit)) {
                 self.look_behind_rare(code, module);
                 let mut emit = Emit { c: self, module };
                 // The body is valid, so reading it again cannot fail.
@@ -365,7 +381,9 @@ impl Compiler {
 
         let shift = start + prologue_len;
         let traps = self.traps.iter();
+        let first_trap = out.traps.len();
         out.traps.extend(traps.map(|site| TrapSite { offset: site.offset + shift, ..*site }));
+        self.inline.locate(&mut out.traps[first_trap..], &mut out.inlined);
         let calls = self.calls.iter();
         out.calls.extend(
             calls.map(|site| CallSite { return_offset: site.return_offset + shift, ..*site }),
@@ -376,9 +394,19 @@ impl Compiler {
         if self.options.record_operators {
             let operators = self.operators.iter();
             out.data.push(data + shift..end);
-            out.operators.get_or_insert_default().extend(
-                operators.map(|site| OperatorStart { offset: site.offset + shift, ..*site }),
-            );
+            out.operators.get_or_insert_default().extend(operators.map(|site| OperatorStart {
+                offset: site.offset + shift,
+                wasm_offset: self.inline.own_operator(site.wasm_offset),
+            }));
+        }
+    }
+
+    /// Where the local lives that an entry stands for.
+    fn home_of(&self, local: u32) -> Operand {
+        let locals = if self.inline.is_active { &self.inline.locals } else { &self.locals };
+        match local.checked_sub(PINNED) {
+            Some(number) => self.inline.pins[number as usize].operand,
+            None => locals[local as usize].operand,
         }
     }
 
@@ -394,7 +422,7 @@ impl Compiler {
         for height in window {
             let entry = self.stack.get(height);
             if let Some(local) = entry.local() {
-                assert_eq!(entry.operand, self.locals[local as usize].operand);
+                assert_eq!(entry.operand, self.home_of(local));
                 continue;
             }
             match entry.operand {

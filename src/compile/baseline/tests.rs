@@ -6,16 +6,21 @@ use std::time::{Duration, Instant};
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, NasmFormatter};
 
 use super::super::abi::Layout;
-use super::super::{CompileOptions, CompiledCode, CpuFeatures};
+use super::super::{CompileOptions, CompiledCode, CpuFeatures, Unit};
 use super::Compiler;
 use crate::error::{LoadError, TrapCode};
-use crate::module::{Limits, Validation, load};
+use crate::module::{Limits, SmallFunctions, Validation, load};
 
 /// What this tier makes of a processor that has everything.
 const MODERN: CpuFeatures =
     CpuFeatures { popcnt: true, lzcnt: true, bmi1: true, bmi2: true, avx: true, avx2: true };
 
 fn try_compile(wat: &str, cpu: CpuFeatures) -> Result<CompiledCode, LoadError> {
+    try_compile_and(wat, cpu, false)
+}
+
+/// With small functions in the place of calls, or without.
+fn try_compile_and(wat: &str, cpu: CpuFeatures, inlines: bool) -> Result<CompiledCode, LoadError> {
     let binary = wat::parse_str(wat).expect("the test's text is well-formed");
     let mut loaded = load(&binary, &Limits::default())?;
     loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
@@ -24,9 +29,15 @@ fn try_compile(wat: &str, cpu: CpuFeatures) -> Result<CompiledCode, LoadError> {
         Compiler::new(CompileOptions { cpu, record_operators: true, ..CompileOptions::PLAIN });
     let mut validation = Validation::default();
     let mut code = CompiledCode::default();
+    let small = match inlines {
+        true => SmallFunctions::among(&loaded.bodies, None, false),
+        false => SmallFunctions::default(),
+    };
+    let in_segments = Default::default();
+    let unit = Unit { info: &loaded.info, layout: &layout, small, in_segments };
     for body in loaded.bodies {
         let valid = body.validate(&mut validation)?;
-        compiler.compile(&loaded.info, &layout, &valid, &validation.facts, &mut code)?;
+        compiler.compile(&unit, &valid, &validation.facts, &mut code)?;
     }
     Ok(code)
 }
@@ -186,6 +197,26 @@ fn a_call_has_its_sites() {
     assert_eq!(code.bytes[relocation.offset as usize - 1], 0xE8);
     assert!(!code.functions[0].frameless);
     assert_eq!(code.traps.last().map(|site| site.code), Some(TrapCode::StackOverflow));
+}
+
+#[test]
+fn small_functions_take_the_place_of_calls() {
+    let calls_left = |add: &str, calls: usize| {
+        let calls = "(local.set 0 (call $add (local.get 0) (i32.const 3)))".repeat(calls);
+        let text = format!("(module {add} (func (param i32) (result i32) {calls} (local.get 0)))");
+        let code = try_compile_and(&text, MODERN, true).expect("code");
+        assert_eq!(code.calls.len(), code.relocations.len());
+        code.calls.len()
+    };
+    let add = "(func $add (param i32 i32) (result i32)
+        (i32.add (i32.add (local.get 0) (local.get 1)) (i32.const 0x7fffffff)))";
+    assert_eq!(calls_left(add, 3), 0);
+    // A caller takes in no more than it has itself.
+    let taken = 1000 - calls_left(add, 1000);
+    assert!((500..900).contains(&taken), "{taken}");
+    let writes = "(func $add (param i32 i32) (result i32)
+        (i32.add (local.tee 0 (local.get 1)) (local.get 0)))";
+    assert_eq!(calls_left(writes, 3), 3);
 }
 
 /// The last function of a module with a memory.

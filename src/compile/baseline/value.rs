@@ -57,12 +57,20 @@ pub(super) struct Entry {
 
 /// No function has so many locals.
 const NO_LOCAL: u32 = u32::MAX;
+/// Nor so many. From here on stand registers that are the homes of a small function's locals: see
+/// `inline.rs`.
+pub(super) const PINNED: u32 = 1 << 31;
 
 impl Entry {
     /// What stands for this local, whose home this is.
     #[inline]
     pub fn of_local(ty: ValType, local: u32, home: Operand) -> Entry {
         Entry { ty, local, operand: home }
+    }
+
+    /// A constant.
+    pub fn constant(ty: ValType, bits: u64) -> Entry {
+        Entry { ty, local: NO_LOCAL, operand: Operand::Const(bits) }
     }
 
     /// Whether this is in a register of its own.

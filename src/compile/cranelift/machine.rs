@@ -9,6 +9,7 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{Context, Final, FinalizedRelocTarget, MachSrcLoc};
 
+use super::origins::{Origins, access_of};
 use crate::compile::abi::{RAISE_TRAP, RAISE_TRAP_LEN, Signature};
 use crate::compile::{
     CallSite, CompiledCode, CompiledFunction, CpuFeatures, FUNCTION_ALIGNMENT, OperatorStart,
@@ -81,7 +82,7 @@ pub(super) fn from_clif(code: ir::TrapCode) -> Option<TrapCode> {
         ir::TrapCode::INTEGER_OVERFLOW => Some(TrapCode::IntegerOverflow),
         ir::TrapCode::INTEGER_DIVISION_BY_ZERO => Some(TrapCode::IntegerDivideByZero),
         ir::TrapCode::BAD_CONVERSION_TO_INTEGER => Some(TrapCode::InvalidConversionToInteger),
-        ir::TrapCode::HEAP_OUT_OF_BOUNDS => Some(TrapCode::MemoryOutOfBounds),
+        code if access_of(code).is_some() => Some(TrapCode::MemoryOutOfBounds),
         code => TrapCode::from_u8(code.as_raw().get()),
     }
 }
@@ -134,6 +135,7 @@ pub(super) fn append(
     body: &ValidBody<'_>,
     unit: &Unit<'_>,
     context: &Context,
+    origins: &Origins,
     record_operators: bool,
     out: &mut CompiledCode,
 ) -> Result<(), String> {
@@ -172,27 +174,31 @@ pub(super) fn append(
     let locations = buffer.get_srclocs_sorted();
     // What stands for no operator is the prologue.
     let first = body.operators().original_position() as u32;
-    let wasm_offset = |offset: u32| location_at(locations, offset).unwrap_or(first);
+    let position = |offset: u32| location_at(locations, offset).unwrap_or(first);
     let first_trap = out.traps.len();
     for trap in buffer.traps() {
         let Some(code) = from_clif(trap.code) else {
             return Err(format!("its code traps with the unknown code {}", trap.code));
         };
-        let wasm_offset = wasm_offset(trap.offset);
+        let near = position(trap.offset);
+        // A position for now.
+        let wasm_offset =
+            access_of(trap.code).map_or(near, |access| origins.position_of(access, near));
         out.traps.push(TrapSite { offset: start + trap.offset, code, wasm_offset });
     }
-    locate_merged(context, &mut out.traps[first_trap..]);
+    let first_call = out.calls.len();
     for call in buffer.call_sites() {
-        let wasm_offset = wasm_offset(call.ret_addr - 1);
+        let wasm_offset = position(call.ret_addr - 1);
         out.calls.push(CallSite { return_offset: start + call.ret_addr, wasm_offset });
     }
+    origins.locate_calls(&mut out.calls[first_call..]);
     if record_operators {
         let operators = out.operators.get_or_insert_default();
         let mut last = SourceLoc::default();
         for location in locations.iter().filter(|location| !location.loc.is_default()) {
             if location.loc != last {
                 last = location.loc;
-                let wasm_offset = last.bits();
+                let (wasm_offset, _) = origins.locate(last.bits());
                 let offset = start + location.start.saturating_sub(skipped);
                 operators.push(OperatorStart { offset, wasm_offset });
             }
@@ -204,6 +210,7 @@ pub(super) fn append(
         None => out.bytes.extend_from_slice(buffer.data()),
     }
     let raises = raise_without_signals(&mut out.bytes, &mut out.traps[first_trap..]);
+    origins.locate_traps(&mut out.traps[first_trap..], &mut out.inlined);
     out.functions.push(CompiledFunction {
         function: body.function,
         code: start..out.bytes.len() as u32,
@@ -246,37 +253,4 @@ fn location_at(locations: &[MachSrcLoc<Final>], offset: u32) -> Option<u32> {
     let after = locations.partition_point(|location| location.start <= offset);
     let location = locations[..after].last()?;
     (offset < location.end && !location.loc.is_default()).then(|| location.loc.bits())
-}
-
-/// A load that became an operand of another instruction has that instruction's place in the module:
-/// gives it back its own.
-fn locate_merged(context: &Context, traps: &mut [TrapSite]) {
-    let is_heap = |trap: &&mut TrapSite| trap.code == TrapCode::MemoryOutOfBounds;
-    let mut sites: Vec<_> = traps.iter_mut().filter(is_heap).collect();
-    if sites.is_empty() {
-        return;
-    }
-    sites.sort_unstable_by_key(|site| site.wasm_offset);
-    let has_site = |at: u32| sites.binary_search_by_key(&at, |site| site.wasm_offset).is_ok();
-    let func = &context.func;
-    // A bitcast has flags too, which name this trap if they name no other.
-    let traps_as_heap = |inst: &ir::Inst| {
-        let inst = &func.dfg.insts[*inst];
-        let code = inst.memflags_trap_code(&func.dfg);
-        code == Some(ir::TrapCode::HEAP_OUT_OF_BOUNDS)
-            && (inst.opcode().can_load() || inst.opcode().can_store())
-    };
-    // What cannot be reached has no code.
-    let blocks = context.domtree.cfg_postorder().iter();
-    let accesses = blocks.flat_map(|block| func.layout.block_insts(*block)).filter(traps_as_heap);
-    let merged = accesses.map(|inst| func.srcloc(inst).bits()).filter(|at| !has_site(*at));
-    let merged: Vec<_> = merged.collect();
-    for at in merged {
-        // No access lies between a load and the instruction that took it in, and the operators of a
-        // block are in the module's order.
-        let after = sites.partition_point(|site| site.wasm_offset <= at);
-        if let Some(site) = sites.get_mut(after) {
-            site.wasm_offset = at;
-        }
-    }
 }

@@ -8,8 +8,7 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::types::{I8, I8X16, I16, I32, I64};
 use cranelift_codegen::ir::{
-    Endianness, InstBuilder, InstructionData, MemFlagsData, Opcode, TrapCode as ClifTrapCode, Type,
-    Value,
+    Endianness, InstBuilder, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value,
 };
 use wasmparser::{MemArg, MemArgTarget};
 
@@ -24,6 +23,15 @@ const MAX_INLINE: u64 = 64;
 const BASE: i32 = offset_of!(VmMemory, base) as i32;
 const LEN: i32 = offset_of!(VmMemory, len) as i32;
 
+/// A load whose result may be stored to where it comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Load {
+    memarg: MemArg,
+    index: Value,
+    result: Value,
+    flags: MemFlags,
+}
+
 impl Translator<'_> {
     /// Flags for an access to what is always there.
     pub(super) fn trusted(&mut self, region: Region) -> MemFlagsData {
@@ -36,11 +44,13 @@ impl Translator<'_> {
         MemFlagsData::trusted().with_readonly().with_can_move()
     }
 
+    /// Flags for an operator's accesses to a memory.
     fn heap(&mut self) -> MemFlagsData {
         let region = self.region(Region::Heap);
+        let code = self.state.origins.access(self.builder.srcloc());
         MemFlagsData::new()
             .with_endianness(Endianness::Little)
-            .with_trap_code(Some(ClifTrapCode::HEAP_OUT_OF_BOUNDS))
+            .with_trap_code(Some(code))
             .with_alias_region(Some(region))
     }
 
@@ -99,21 +109,44 @@ impl Translator<'_> {
         ty: Type,
         memarg: MemArg,
     ) -> Result<(), LoadError> {
+        let index = *self.state.values.last().expect("a validated operand");
         let (address, offset, flags) = self.heap_access(&memarg);
         let flags = self.builder.func.dfg.mem_flags.insert_unchecked(flags);
         let (inst, dfg) = self.builder.ins().Load(opcode, ty, flags, offset.into(), address);
         let result = dfg.first_result(inst);
+        if opcode == Opcode::Load && matches!(ty, I32 | I64) {
+            self.state.last_load = Some(Load { memarg, index, result, flags });
+        }
         self.push(result);
         Ok(())
     }
 
     pub(super) fn store(&mut self, opcode: Opcode, memarg: MemArg) -> Result<(), LoadError> {
         let value = self.pop();
+        let index = *self.state.values.last().expect("a validated operand");
         let (address, offset, flags) = self.heap_access(&memarg);
-        let flags = self.builder.func.dfg.mem_flags.insert_unchecked(flags);
+        let changed = match opcode {
+            Opcode::Store => self.loaded_and_changed(value, index, &memarg),
+            _ => None,
+        };
+        let flags =
+            changed.unwrap_or_else(|| self.builder.func.dfg.mem_flags.insert_unchecked(flags));
         let ty = self.builder.func.dfg.value_type(value);
         self.builder.ins().Store(opcode, ty, flags, offset.into(), value, address);
         Ok(())
+    }
+
+    /// The flags of the last load, if this value was made of what it has loaded and is to go back there:
+    /// one instruction can load, change and store if the flags are the same. The store does not trap where
+    /// the load has not.
+    fn loaded_and_changed(&self, value: Value, index: Value, to: &MemArg) -> Option<MemFlags> {
+        let load = self.state.last_load.as_ref()?;
+        let dfg = &self.builder.func.dfg;
+        let is_made_of = dfg.inst_args(dfg.value_def(value).inst()?).contains(&load.result);
+        let is_back = load.index == index
+            && (load.memarg.offset, load.memarg.target) == (to.offset, to.target)
+            && dfg.value_type(load.result) == dfg.value_type(value);
+        (is_made_of && is_back).then_some(load.flags)
     }
 
     pub(super) fn memory_size(&mut self, memory: u32) -> Result<(), LoadError> {

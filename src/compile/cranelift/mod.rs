@@ -7,7 +7,8 @@
 //!
 //! Names follow the other tier: `control.rs`, `calls.rs`, `memory.rs`, `table.rs`, `integer.rs`,
 //! `float.rs`, `fuel.rs`, `poll.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA),
-//! `inline.rs` (bodies in the place of calls) and `machine.rs` (flags in, machine code out).
+//! `inline.rs` (bodies in the place of calls), `origins.rs` (where instructions come from) and `machine.rs`
+//! (flags in, machine code out).
 
 mod calls;
 mod control;
@@ -18,6 +19,7 @@ mod integer;
 mod locals;
 mod machine;
 mod memory;
+mod origins;
 mod poll;
 mod simd;
 mod table;
@@ -39,12 +41,14 @@ use super::abi::Layout;
 use super::{CompileOptions, CompiledCode, Unit};
 use crate::error::LoadError;
 use crate::module::{
-    Facts, ModuleInfo, SmallFunctions, ValType, ValidBody, invalid, operator_name,
+    Facts, ModuleInfo, SmallFunctions, ValType, ValidBody, Validation, invalid, operator_name,
 };
 use calls::Callees;
 use control::Frame;
 use fuel::Fuel;
 use locals::Local;
+use memory::Load;
+use origins::Origins;
 
 pub(crate) use machine::isa;
 
@@ -68,6 +72,12 @@ struct State {
     locals: Vec<Local>,
     /// The functions that were called so far.
     callees: Callees,
+    /// Where the instructions come from.
+    origins: Origins,
+    /// The last load of a whole integer.
+    last_load: Option<Load>,
+    /// For finding out which functions are small.
+    scratch: Validation,
     /// The arguments of the branch that is being made.
     args: Vec<BlockArg>,
 }
@@ -78,6 +88,8 @@ impl State {
         self.frames.clear();
         self.locals.clear();
         self.callees.clear();
+        self.origins.clear();
+        self.last_load = None;
     }
 }
 
@@ -107,7 +119,10 @@ impl Compiler {
             // The error's `Debug` form has the verifier's findings, and no address of ours.
             .map_err(|error| format!("{:?}", error.inner));
         let appended = match compiled {
-            Ok(_) => machine::append(body, unit, &self.context, self.options.record_operators, out),
+            Ok(_) => {
+                let (record, origins) = (self.options.record_operators, &self.state.origins);
+                machine::append(body, unit, &self.context, origins, record, out)
+            }
             Err(message) => Err(message),
         };
         appended.map_err(|message| LoadError::Compile { function: body.function, message })
@@ -144,7 +159,6 @@ impl Compiler {
             function: body.function,
             facts,
             small: &unit.small,
-            inlined: 0,
             own_bytes: body.len(),
             builder: FunctionBuilder::new(&mut self.context.func, &mut self.builder),
             state: &mut self.state,
@@ -183,8 +197,6 @@ struct Translator<'t> {
     facts: &'t Facts,
     /// What may take the place of calls.
     small: &'t SmallFunctions<'t>,
-    /// How many bytes of operators did so far.
-    inlined: usize,
     /// How many bytes of operators the function itself has.
     own_bytes: usize,
     builder: FunctionBuilder<'t>,
@@ -211,8 +223,17 @@ impl Translator<'_> {
     /// Everything until the next call comes from the operator at this offset.
     fn at(&mut self, offset: u64) {
         self.offset = offset;
+        self.set_position(self.position(offset));
+    }
+
+    fn set_position(&mut self, position: u32) {
+        self.builder.set_srcloc(SourceLoc::new(position));
+    }
+
+    /// The position of an operator of the function's own: see [`Origins`].
+    fn position(&self, offset: u64) -> u32 {
         // Engines refuse modules of 4 GiB long before.
-        self.builder.set_srcloc(SourceLoc::new(offset as u32));
+        offset as u32 + self.state.origins.bytes()
     }
 
     /// Starts the function: parameters, locals, the stack check.
