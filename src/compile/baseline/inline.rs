@@ -244,11 +244,6 @@ impl Compiler {
                 continue;
             };
             self.stack.set(first, operand);
-            if let Operand::Gpr(register) = operand
-                && self.stack.get(first).ty != ValType::I32
-            {
-                self.registers.zero_extended.remove(register);
-            }
             self.detach_local(local);
         }
         self.inline.pins.clear();
