@@ -233,18 +233,21 @@ impl Compiler {
     fn unpin(&mut self) {
         for number in 0..self.inline.pins.len() {
             let Entry { operand, .. } = self.inline.pins[number];
+            let local = PINNED + number as u32;
+            let first = self.stack.find_local(local);
+            if let Some(first) = first {
+                self.stack.set(first, operand);
+                // While it is none for temporaries: the copies release what they were copied from.
+                self.detach_local(local);
+            }
             match operand {
                 Operand::Gpr(register) => self.registers.gprs.insert(register),
                 Operand::Xmm(register) => self.registers.xmms.insert(register),
                 _ => {}
             }
-            let local = PINNED + number as u32;
-            let Some(first) = self.stack.find_local(local) else {
+            if first.is_none() {
                 self.release(operand);
-                continue;
-            };
-            self.stack.set(first, operand);
-            self.detach_local(local);
+            }
         }
         self.inline.pins.clear();
     }

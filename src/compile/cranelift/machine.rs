@@ -180,10 +180,15 @@ pub(super) fn append(
         let Some(code) = from_clif(trap.code) else {
             return Err(format!("its code traps with the unknown code {}", trap.code));
         };
-        let near = position(trap.offset);
+        let own = location_at(locations, trap.offset);
         // A position for now.
-        let wasm_offset =
-            access_of(trap.code).map_or(near, |access| origins.position_of(access, near));
+        let wasm_offset = match access_of(trap.code) {
+            Some(access) => {
+                let near = location_before(locations, trap.offset).unwrap_or(first);
+                origins.position_of(access, own, near)
+            }
+            None => own.unwrap_or(first),
+        };
         out.traps.push(TrapSite { offset: start + trap.offset, code, wasm_offset });
     }
     let first_call = out.calls.len();
@@ -253,4 +258,11 @@ fn location_at(locations: &[MachSrcLoc<Final>], offset: u32) -> Option<u32> {
     let after = locations.partition_point(|location| location.start <= offset);
     let location = locations[..after].last()?;
     (offset < location.end && !location.loc.is_default()).then(|| location.loc.bits())
+}
+
+/// That of the last instruction before this offset that has one.
+fn location_before(locations: &[MachSrcLoc<Final>], offset: u32) -> Option<u32> {
+    let after = locations.partition_point(|location| location.start <= offset);
+    let mut before = locations[..after].iter().rev().map(|location| location.loc);
+    before.find(|loc| !loc.is_default()).map(SourceLoc::bits)
 }

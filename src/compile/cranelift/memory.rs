@@ -8,7 +8,8 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::types::{I8, I8X16, I16, I32, I64};
 use cranelift_codegen::ir::{
-    Endianness, InstBuilder, InstructionData, MemFlags, MemFlagsData, Opcode, Type, Value,
+    Block, Endianness, InstBuilder, InstructionData, MemFlagsData, Opcode,
+    TrapCode as ClifTrapCode, Type, Value,
 };
 use wasmparser::{MemArg, MemArgTarget};
 
@@ -23,13 +24,14 @@ const MAX_INLINE: u64 = 64;
 const BASE: i32 = offset_of!(VmMemory, base) as i32;
 const LEN: i32 = offset_of!(VmMemory, len) as i32;
 
-/// A load whose result may be stored to where it comes from.
-#[derive(Clone, Copy)]
-pub(super) struct Load {
-    memarg: MemArg,
+/// A place that an operator accesses: so many bytes as its alignment may be at most.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Accessed {
+    block: Block,
     index: Value,
-    result: Value,
-    flags: MemFlags,
+    memory: u32,
+    offset: u64,
+    max_align: u8,
 }
 
 impl Translator<'_> {
@@ -44,10 +46,25 @@ impl Translator<'_> {
         MemFlagsData::trusted().with_readonly().with_can_move()
     }
 
-    /// Flags for an operator's accesses to a memory.
-    fn heap(&mut self) -> MemFlagsData {
+    /// The trap code of an access to this place. What the block has accessed already traps no more: it has
+    /// the same code again, without which Cranelift would not make one instruction of a load and a store,
+    /// and would not drop a store that another overwrites.
+    fn access(&mut self, place: Accessed) -> ClifTrapCode {
+        let position = self.builder.srcloc();
+        let known = self.state.accessed.iter().flatten().find(|(other, ..)| *other == place);
+        if let Some((_, code, first)) = known.copied() {
+            self.state.origins.share(position, first);
+            return code;
+        }
+        let code = self.state.origins.access(position);
+        self.state.accessed.rotate_right(1);
+        self.state.accessed[0] = Some((place, code, position));
+        code
+    }
+
+    /// Flags for accesses to a memory that trap with this code.
+    fn heap(&mut self, code: ClifTrapCode) -> MemFlagsData {
         let region = self.region(Region::Heap);
-        let code = self.state.origins.access(self.builder.srcloc());
         MemFlagsData::new()
             .with_endianness(Endianness::Little)
             .with_trap_code(Some(code))
@@ -93,6 +110,13 @@ impl Translator<'_> {
         let MemArgTarget::Memory(memory) = memarg.target else {
             unreachable!("validation knows no arrays");
         };
+        let code = match self.builder.current_block() {
+            Some(block) => {
+                let (offset, max_align) = (memarg.offset, memarg.max_align);
+                self.access(Accessed { block, index, memory, offset, max_align })
+            }
+            None => self.state.origins.access(self.builder.srcloc()),
+        };
         let mut address = self.heap_address(memory, index);
         let offset = i32::try_from(memarg.offset).unwrap_or_else(|_| {
             // The machine would extend its sign.
@@ -100,7 +124,7 @@ impl Translator<'_> {
             address = self.builder.ins().iadd(address, offset);
             0
         });
-        (address, offset, self.heap())
+        (address, offset, self.heap(code))
     }
 
     pub(super) fn load(
@@ -109,44 +133,21 @@ impl Translator<'_> {
         ty: Type,
         memarg: MemArg,
     ) -> Result<(), LoadError> {
-        let index = *self.state.values.last().expect("a validated operand");
         let (address, offset, flags) = self.heap_access(&memarg);
         let flags = self.builder.func.dfg.mem_flags.insert_unchecked(flags);
         let (inst, dfg) = self.builder.ins().Load(opcode, ty, flags, offset.into(), address);
         let result = dfg.first_result(inst);
-        if opcode == Opcode::Load && matches!(ty, I32 | I64) {
-            self.state.last_load = Some(Load { memarg, index, result, flags });
-        }
         self.push(result);
         Ok(())
     }
 
     pub(super) fn store(&mut self, opcode: Opcode, memarg: MemArg) -> Result<(), LoadError> {
         let value = self.pop();
-        let index = *self.state.values.last().expect("a validated operand");
         let (address, offset, flags) = self.heap_access(&memarg);
-        let changed = match opcode {
-            Opcode::Store => self.loaded_and_changed(value, index, &memarg),
-            _ => None,
-        };
-        let flags =
-            changed.unwrap_or_else(|| self.builder.func.dfg.mem_flags.insert_unchecked(flags));
+        let flags = self.builder.func.dfg.mem_flags.insert_unchecked(flags);
         let ty = self.builder.func.dfg.value_type(value);
         self.builder.ins().Store(opcode, ty, flags, offset.into(), value, address);
         Ok(())
-    }
-
-    /// The flags of the last load, if this value was made of what it has loaded and is to go back there:
-    /// one instruction can load, change and store if the flags are the same. The store does not trap where
-    /// the load has not.
-    fn loaded_and_changed(&self, value: Value, index: Value, to: &MemArg) -> Option<MemFlags> {
-        let load = self.state.last_load.as_ref()?;
-        let dfg = &self.builder.func.dfg;
-        let is_made_of = dfg.inst_args(dfg.value_def(value).inst()?).contains(&load.result);
-        let is_back = load.index == index
-            && (load.memarg.offset, load.memarg.target) == (to.offset, to.target)
-            && dfg.value_type(load.result) == dfg.value_type(value);
-        (is_made_of && is_back).then_some(load.flags)
     }
 
     pub(super) fn memory_size(&mut self, memory: u32) -> Result<(), LoadError> {
@@ -232,7 +233,8 @@ impl Translator<'_> {
     fn fill_inline(&mut self, memory: u32, length: u64) -> Result<(), LoadError> {
         let (value, start) = (self.pop(), self.pop());
         let address = self.heap_address(memory, start);
-        let flags = self.heap();
+        let code = self.state.origins.access(self.builder.srcloc());
+        let flags = self.heap(code);
         let byte = self.builder.ins().ireduce(I8, value);
         let (whole, pieces) = pieces(length);
         let value = match whole {
@@ -256,7 +258,8 @@ impl Translator<'_> {
         let (source, destination) = (self.pop(), self.pop());
         let source = self.heap_address(from, source);
         let destination = self.heap_address(to, destination);
-        let flags = self.heap();
+        let code = self.state.origins.access(self.builder.srcloc());
+        let flags = self.heap(code);
         let pieces: Vec<_> = copied_pieces(length)
             .into_iter()
             .map(|(ty, offset)| (offset, self.builder.ins().load(ty, flags, source, offset)))

@@ -47,7 +47,7 @@ use calls::Callees;
 use control::Frame;
 use fuel::Fuel;
 use locals::Local;
-use memory::Load;
+use memory::Accessed;
 use origins::Origins;
 
 pub(crate) use machine::isa;
@@ -74,8 +74,8 @@ struct State {
     callees: Callees,
     /// Where the instructions come from.
     origins: Origins,
-    /// The last load of a whole integer.
-    last_load: Option<Load>,
+    /// What was accessed last, with which trap codes, and first by whom.
+    accessed: [Option<(Accessed, ir::TrapCode, SourceLoc)>; 4],
     /// For finding out which functions are small.
     scratch: Validation,
     /// The arguments of the branch that is being made.
@@ -89,7 +89,7 @@ impl State {
         self.locals.clear();
         self.callees.clear();
         self.origins.clear();
-        self.last_load = None;
+        self.accessed = Default::default();
     }
 }
 
@@ -120,6 +120,7 @@ impl Compiler {
             .map_err(|error| format!("{:?}", error.inner));
         let appended = match compiled {
             Ok(_) => {
+                self.state.origins.forget_dropped(&self.context.func);
                 let (record, origins) = (self.options.record_operators, &self.state.origins);
                 machine::append(body, unit, &self.context, origins, record, out)
             }

@@ -3,7 +3,7 @@
 //! Owns what Cranelift is told to keep with them, and what that means: for traps, which tell of a function in
 //! the place of a call as if it had been called, and for loads that became operands of other instructions.
 
-use cranelift_codegen::ir::{SourceLoc, TrapCode as ClifTrapCode};
+use cranelift_codegen::ir::{self, SourceLoc, TrapCode as ClifTrapCode};
 
 use crate::compile::{CallSite, InlinedSite, TrapSite};
 use crate::module::SmallFunction;
@@ -18,8 +18,11 @@ pub(super) struct Origins {
     taken: Vec<Taken>,
     /// How many bytes of operators were taken in.
     bytes: u32,
-    /// The positions of the accesses to memories.
-    accesses: Vec<u32>,
+    /// The accesses to memories: what their trap codes say of them, and their positions; sorted once all are
+    /// there.
+    accesses: Vec<(u8, u32)>,
+    /// The positions of accesses that have the code of another, and that one's.
+    shared: Vec<(u32, u32)>,
 }
 
 /// A function in the place of a call.
@@ -41,43 +44,68 @@ struct Taken {
 const FIRST_ACCESS: u8 = 64;
 const ACCESSES: usize = 128;
 
-/// Which access a trap's code stands for, if it is of one, or that with any multiple of [`ACCESSES`] more.
-pub(super) fn access_of(code: ClifTrapCode) -> Option<usize> {
-    let number = usize::from(code.as_raw().get()).checked_sub(usize::from(FIRST_ACCESS))?;
-    (number < ACCESSES).then_some(number)
+/// What a trap's code says of an access to a memory, if it is of one.
+pub(super) fn access_of(code: ClifTrapCode) -> Option<u8> {
+    let number = code.as_raw().get().checked_sub(FIRST_ACCESS)?;
+    (usize::from(number) < ACCESSES).then_some(number)
 }
 
 impl Origins {
     pub(super) fn clear(&mut self) {
         self.taken.clear();
         self.accesses.clear();
+        self.shared.clear();
         self.bytes = 0;
     }
 
     /// Notes that the operator at this position accesses a memory. Returns the code that the trap is to have:
     /// it stays with the access, where the position is lost if it becomes part of another instruction.
     pub(super) fn access(&mut self, position: SourceLoc) -> ClifTrapCode {
-        let number = self.accesses.len() % ACCESSES;
-        self.accesses.push(position.bits());
-        ClifTrapCode::unwrap_user(FIRST_ACCESS + number as u8)
+        let number = (self.accesses.len() % ACCESSES) as u8;
+        self.accesses.push((number, position.bits()));
+        ClifTrapCode::unwrap_user(FIRST_ACCESS + number)
     }
 
-    /// The position of the access with this code that is nearest to a position: to that of the instruction that
-    /// it became part of.
-    pub(super) fn position_of(&self, access: usize, near: u32) -> u32 {
-        let turn = |turn: usize| self.accesses.get(access + turn * ACCESSES).copied();
-        let (mut low, mut high) = (0, self.accesses.len() / ACCESSES + 1);
-        while low < high {
-            let middle = low.midpoint(high);
-            if turn(middle).is_some_and(|position| position < near) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+    /// Notes that the operator at this position has the code of an access before it, where it traps if either
+    /// does.
+    pub(super) fn share(&mut self, position: SourceLoc, with: SourceLoc) {
+        self.shared.push((position.bits(), with.bits()));
+    }
+
+    /// Leaves only accesses that optimisation has left, so that codes which several have stand for fewer.
+    pub(super) fn forget_dropped(&mut self, func: &ir::Function) {
+        if self.accesses.len() <= ACCESSES {
+            return;
         }
-        let candidates = [low.checked_sub(1).and_then(turn), turn(low)];
-        let nearest = candidates.into_iter().flatten().min_by_key(|at| at.abs_diff(near));
-        nearest.unwrap_or(near)
+        self.accesses.clear();
+        for inst in func.layout.blocks().flat_map(|block| func.layout.block_insts(block)) {
+            let code = func.dfg.insts[inst].memflags_trap_code(&func.dfg);
+            let Some(number) = code.and_then(access_of) else { continue };
+            let position = func.srcloc(inst).bits();
+            let shared = self.shared.binary_search_by_key(&position, |(position, _)| *position);
+            self.accesses.push((number, shared.map_or(position, |at| self.shared[at].1)));
+        }
+        self.accesses.sort_unstable();
+    }
+
+    /// The position of an access with such a code, in an instruction of this position: the access itself, or
+    /// what it became part of, which comes later. Cranelift's own instructions have no position; then `near`
+    /// is that of one before.
+    pub(super) fn position_of(&self, access: u8, position: Option<u32>, near: u32) -> u32 {
+        let first = self.accesses.partition_point(|(number, _)| *number < access);
+        let end = self.accesses.partition_point(|(number, _)| *number <= access);
+        let same = &self.accesses[first..end];
+        let at = position.unwrap_or(near);
+        let after = same.partition_point(|(_, position)| *position <= at);
+        let (before, behind) = (after.checked_sub(1).map(|at| same[at].1), same.get(after));
+        let behind = behind.map(|(_, position)| *position);
+        match (before, behind) {
+            (Some(before), Some(behind)) if position.is_none() && behind - at < at - before => {
+                behind
+            }
+            (Some(access), _) | (None, Some(access)) => access,
+            (None, None) => at,
+        }
     }
 
     /// How many bytes of operators were taken in: so far has an operator of the function's own moved that
@@ -111,7 +139,7 @@ impl Origins {
         self.locate_near(position, &mut 0)
     }
 
-    /// As [`Inlined::locate`], sooner if `near` is from the position before, in the order of positions.
+    /// As [`Origins::locate`], sooner if `near` is from the position before, in the order of positions.
     fn locate_near(&self, position: u32, near: &mut usize) -> (u32, Option<(u32, u32)>) {
         let starts = |at: usize| self.taken.get(at).map_or(u32::MAX, |taken| taken.start);
         let is_behind = |at: usize| at == 0 || starts(at - 1) <= position;
@@ -120,7 +148,8 @@ impl Origins {
         }
         match self.taken[..*near].last() {
             None => (position, None),
-            Some(taken) if position - taken.start < taken.len => {
+            // Of a function without operators, fuel is taken all the same.
+            Some(taken) if position - taken.start < taken.len.max(1) => {
                 (taken.call, Some((taken.function, taken.body + (position - taken.start))))
             }
             Some(taken) => (position - taken.shift, None),
@@ -143,7 +172,7 @@ impl Origins {
         }
     }
 
-    /// As [`Inlined::locate_traps`]. Nothing that is taken in calls.
+    /// As [`Origins::locate_traps`]. Nothing that is taken in calls.
     pub(super) fn locate_calls(&self, calls: &mut [CallSite]) {
         if self.taken.is_empty() {
             return;

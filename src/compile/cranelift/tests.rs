@@ -328,7 +328,10 @@ fn each_memory_access_is_one_trap_site() {
         (store("f32.store offset=4", "f32"), 1, [0x38, 2, 4]),
         // One instruction that reads and writes: where it faults, it reads.
         (add("i32"), 1, [0x28, 2, 0]),
-        (add("f64"), 2, [0x39, 3, 0]),
+        // Two, of which the store never faults: it is taken for the load.
+        (add("f64"), 2, [0x2b, 3, 0]),
+        // The second store overwrites the first: where it traps, the first would have.
+        (store("i32.store", "i32") + &store("i32.store align=1", "i32"), 1, [0x36, 2, 0]),
         (format!("(global.set 0 (i32.sub (global.get 0) (i32.load {address})))"), 1, [0x28, 2, 0]),
     ] {
         let text = format!(

@@ -10,7 +10,12 @@ use crate::common::Random;
 pub fn signature(random: &mut Random) -> Signature {
     let params = types(random, 5, 0);
     let least = usize::from(!random.one_in(4));
-    Signature { params, results: types(random, 3, least), cost: 0 }
+    let results = match params.last() {
+        // What can be left as it came, several times.
+        Some(ty) if random.one_in(5) => vec![*ty; 1 + random.below(3)],
+        _ => types(random, 3, least),
+    };
+    Signature { params, results, cost: 0 }
 }
 
 impl Function<'_> {
@@ -20,8 +25,9 @@ impl Function<'_> {
             self.straight_write();
         }
         let results = self.signature.results.clone();
+        let depth = if self.random.one_in(5) { 3 } else { 0 };
         for ty in results {
-            self.straight_value(ty, 0);
+            self.straight_value(ty, depth);
         }
     }
 
