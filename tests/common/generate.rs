@@ -16,6 +16,7 @@
 //! The cost of a function is estimated while it is made, calls included and multiplied by the
 //! loops around it; what would exceed a bound is not made.
 
+mod calls;
 mod state;
 mod straight;
 
@@ -532,48 +533,6 @@ impl<'a> Function<'a> {
         let results = self.signature.results.clone();
         self.values(&results, depth + 1);
         self.op("return");
-    }
-
-    /// A callee that the bound on the cost allows.
-    fn callee(&mut self) -> Option<usize> {
-        if self.callees.is_empty() {
-            return None;
-        }
-        let index = self.random.below(self.callees.len());
-        let cost = self.times * (self.callees[index].cost + 1);
-        (self.cost + cost < MAX_COST).then_some(index)
-    }
-
-    /// Calls; the results are on the stack.
-    fn call(&mut self, index: usize, depth: usize) {
-        let Signature { params, cost, .. } = self.callees[index].clone();
-        self.values(&params, depth + 1);
-        self.op(format!("call $f{index}"));
-        self.cost += self.times * cost;
-    }
-
-    /// Calls, in one way or another. Returns what.
-    fn any_call(&mut self, depth: usize) -> Option<usize> {
-        if self.random.one_in(3) {
-            return self.indirect_call(depth);
-        }
-        let index = self.callee()?;
-        self.call(index, depth);
-        Some(index)
-    }
-
-    /// A value that a call returns, or any.
-    fn call_for(&mut self, ty: ValType, depth: usize) {
-        let Some(index) = self.any_call(depth) else { return self.value(ty, depth + 1) };
-        let results = self.callees[index].results.clone();
-        match results.iter().position(|result| *result == ty) {
-            // The last one of that type may stay, if it is the first.
-            Some(0) => self.consume(&results[1..]),
-            _ => {
-                self.consume(&results);
-                self.value(ty, depth + 1);
-            }
-        }
     }
 
     fn statements(&mut self, depth: usize) {

@@ -24,10 +24,18 @@ impl Function<'_> {
         if self.random.one_in(4) {
             self.straight_write();
         }
-        let results = self.signature.results.clone();
-        let depth = if self.random.one_in(5) { 3 } else { 0 };
+        let Signature { params, results, .. } = self.signature.clone();
+        if let Some(ty) = params.last()
+            && results.len() > 1
+            && results.iter().all(|result| result == ty)
+        {
+            for _ in results {
+                self.op(format!("local.get {}", params.len() - 1));
+            }
+            return;
+        }
         for ty in results {
-            self.straight_value(ty, depth);
+            self.straight_value(ty, 0);
         }
     }
 
