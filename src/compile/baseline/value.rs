@@ -10,7 +10,8 @@
 //!    So any entry can be spilled at any time, without asking what else is in the frame.
 //! 3. A temporary register backs exactly one entry.
 //! 4. An entry may stand for a local: it is wherever the local's home is, and means the local's
-//!    *current* content. Before a local is written, the entries that stand for it are copied.
+//!    *current* content. Before a local is written, the entries that stand for it are copied. The locals
+//!    of a function in the place of a call are such, too, until it ends (`inline.rs`).
 //! 5. [`Operand::Flags`] and [`Operand::Memory`] are only ever on top, and only if the very next
 //!    operator takes them.
 //! 6. Entries below the *settled* mark are constants or spilled. Everything else is in the
