@@ -211,7 +211,7 @@ impl Compiler {
         match code.byte() {
             0x00 => c.unreachable(),
             0x01 => {} // nop
-            opcode @ 0x02..=0x04 => {
+            opcode @ (0x02 | 0x03 | 0x04) => {
                 let (params, results) = code.block_type(module);
                 match opcode {
                     0x02 => c.block(params, results),
@@ -254,13 +254,16 @@ impl Compiler {
                 let global = code.index();
                 c.global_set(global, module.globals[global as usize].content);
             }
-            opcode @ 0x28..=0x35 => {
+            opcode @ (0x28 | 0x29 | 0x2A | 0x2B | 0x2C | 0x2D | 0x2E | 0x2F | 0x30 | 0x31
+            | 0x32 | 0x33 | 0x34 | 0x35) => {
                 let access = code.access();
                 c.look_ahead(code.ahead(code.at), module);
                 c.load(opcode, access);
                 c.look_away();
             }
-            opcode @ 0x36..=0x3E => c.store_number(opcode, code.access()),
+            opcode @ (0x36 | 0x37 | 0x38 | 0x39 | 0x3A | 0x3B | 0x3C | 0x3D | 0x3E) => {
+                c.store_number(opcode, code.access())
+            }
             0x41 => {
                 let number = code.signed() as i32;
                 c.push_const(ValType::I32, u64::from(number.cast_unsigned()));
