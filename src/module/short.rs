@@ -40,7 +40,7 @@ fn visit_one<'a, 'c, V>(all: &'c [u8], visitor: &mut V) -> Result<Step<'c>>
 where
     V: VisitOperator<'a, Output = Result<()>>,
 {
-    let Some((opcode, code)) = all.split_first() else { return Ok(Step::Last(all)) };
+    let Some((&opcode, code)) = all.split_first() else { return Ok(Step::Last(all)) };
     /// What a method of the visitor takes, and then the code behind it.
     macro_rules! visit {
         ($method:ident) => {
@@ -78,24 +78,16 @@ where
         0x22 => visit!(visit_local_tee(number(code))),
         0x23 => visit!(visit_global_get(number(code))),
         0x24 => visit!(visit_global_set(number(code))),
-        0x28 => visit!(visit_i32_load(memory(code, 2))),
-        0x29 => visit!(visit_i64_load(memory(code, 3))),
-        0x2A => visit!(visit_f32_load(memory(code, 2))),
-        0x2B => visit!(visit_f64_load(memory(code, 3))),
-        0x2C | 0x2D => visit!(visit_i32_load8_u(memory(code, 0))),
-        0x2E | 0x2F => visit!(visit_i32_load16_u(memory(code, 1))),
-        0x30 | 0x31 => visit!(visit_i64_load8_u(memory(code, 0))),
-        0x32 | 0x33 => visit!(visit_i64_load16_u(memory(code, 1))),
-        0x34 | 0x35 => visit!(visit_i64_load32_u(memory(code, 2))),
-        0x36 => visit!(visit_i32_store(memory(code, 2))),
-        0x37 => visit!(visit_i64_store(memory(code, 3))),
-        0x38 => visit!(visit_f32_store(memory(code, 2))),
-        0x39 => visit!(visit_f64_store(memory(code, 3))),
-        0x3A => visit!(visit_i32_store8(memory(code, 0))),
-        0x3B => visit!(visit_i32_store16(memory(code, 1))),
-        0x3C => visit!(visit_i64_store8(memory(code, 0))),
-        0x3D => visit!(visit_i64_store16(memory(code, 1))),
-        0x3E => visit!(visit_i64_store32(memory(code, 2))),
+        0x28 | 0x2C | 0x2D | 0x2E | 0x2F => visit!(visit_i32_load(memory(opcode, code))),
+        0x29 | 0x30 | 0x31 | 0x32 | 0x33 | 0x34 | 0x35 => {
+            visit!(visit_i64_load(memory(opcode, code)))
+        }
+        0x2A => visit!(visit_f32_load(memory(opcode, code))),
+        0x2B => visit!(visit_f64_load(memory(opcode, code))),
+        0x36 | 0x3A | 0x3B => visit!(visit_i32_store(memory(opcode, code))),
+        0x37 | 0x3C | 0x3D | 0x3E => visit!(visit_i64_store(memory(opcode, code))),
+        0x38 => visit!(visit_f32_store(memory(opcode, code))),
+        0x39 => visit!(visit_f64_store(memory(opcode, code))),
         0x41 => visit!(visit_i32_const(constant(code))),
         0x42 => visit!(visit_i64_const(constant(code))),
         0x45 => visit!(visit_i32_eqz),
@@ -170,9 +162,16 @@ fn block_type(code: &[u8]) -> Option<(BlockType, &[u8])> {
     Some((ty, behind))
 }
 
-/// Where in memory 0 an operator goes whose natural alignment is the 2^`max_align`.
+/// Where in memory 0 the load or store goes.
 #[inline(always)]
-fn memory(code: &[u8], max_align: u8) -> Option<(MemArg, &[u8])> {
+fn memory(opcode: u8, code: &[u8]) -> Option<(MemArg, &[u8])> {
+    // The binary logarithm of how many bytes it accesses.
+    let max_align = match opcode {
+        0x2C | 0x2D | 0x30 | 0x31 | 0x3A | 0x3C => 0,
+        0x2E | 0x2F | 0x32 | 0x33 | 0x3B | 0x3D => 1,
+        0x29 | 0x2B | 0x37 | 0x39 => 3,
+        _ => 2,
+    };
     let (align @ 0..=3, behind) = code.split_first()? else { return None };
     let (offset, behind) = number(behind)?;
     let target = MemArgTarget::Memory(0);
