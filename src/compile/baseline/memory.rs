@@ -83,9 +83,42 @@ impl Compiler {
 
 /// Addresses.
 impl Compiler {
+    /// The address of an access to which nothing needs to be added: it is made of a constant, or of a
+    /// register that is as it must be, and the base's home. Most are.
+    #[inline]
+    fn ready_address(&self, access: Access, index: Operand) -> Option<Mem> {
+        let base = self.memory_base.filter(|_| access.memory == 0)?;
+        match index {
+            Operand::Gpr(index)
+                if access.offset < HALF && self.registers.zero_extended.contains(index) =>
+            {
+                Some(Mem::indexed(base, index, Scale::X1, access.offset as i32))
+            }
+            Operand::Const(bits) if bits + access.offset < HALF => {
+                Some(Mem::base(base, (bits + access.offset) as i32))
+            }
+            _ => None,
+        }
+    }
+
     /// The address of an access whose index has been popped, and is released after it. `spare` may
     /// be overwritten until then.
+    #[inline]
     pub(super) fn address(
+        &mut self,
+        access: Access,
+        index: Operand,
+        spare: Option<Gpr>,
+    ) -> Address {
+        match self.ready_address(access, index) {
+            Some(mem) => Address { mem, temporary: None, uses_scratch: false },
+            None => self.make_address(access, index, spare),
+        }
+    }
+
+    /// Any address.
+    #[inline(never)]
+    fn make_address(
         &mut self,
         Access { memory, mut offset }: Access,
         index: Operand,
@@ -162,20 +195,14 @@ impl Compiler {
     /// Leaves the load to the next operator if that takes operands from memory, and if the address
     /// needs nothing but registers that are as they must be already.
     fn fuse_load(&mut self, ty: ValType, access: Access) -> bool {
-        if !self.wants_memory(ty) || access.memory != 0 {
+        if !self.wants_memory(ty) {
             return false;
         }
-        let Some(base) = self.memory_base else { return false };
-        let (mem, index) = match self.operand_at(self.stack.len() - 1) {
-            Operand::Const(bits) if bits + access.offset < HALF => {
-                (Mem::base(base, (bits + access.offset) as i32), None)
-            }
-            Operand::Gpr(index)
-                if access.offset < HALF && self.registers.zero_extended.contains(index) =>
-            {
-                (Mem::indexed(base, index, Scale::X1, access.offset as i32), Some(index))
-            }
-            _ => return false,
+        let index = self.operand_at(self.stack.len() - 1);
+        let Some(mem) = self.ready_address(access, index) else { return false };
+        let index = match index {
+            Operand::Gpr(index) => Some(index),
+            _ => None,
         };
         self.stack.pop();
         self.fused = Fused { mem, index, wasm_offset: self.operator };
