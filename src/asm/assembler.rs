@@ -135,7 +135,7 @@ impl Assembler {
     /// An opcode and the distance to `label`.
     #[inline]
     fn bare_rel32(&mut self, op: Op, label: Label) {
-        self.bare_imm(op, Imm::sized(Size::S32, 0));
+        self.bare_imm(op, Imm::long(0));
         self.resolve_rel32(label);
     }
 
@@ -191,7 +191,7 @@ impl Assembler {
     /// 32-bit field, which is relative to its own end.
     #[inline]
     pub fn call_rel32_placeholder(&mut self) -> u32 {
-        self.bare_imm(Op::one(0xE8), Imm::sized(Size::S32, 0));
+        self.bare_imm(Op::one(0xE8), Imm::long(0));
         self.offset() - 4
     }
 
@@ -250,7 +250,7 @@ impl Assembler {
         if let Ok(imm8) = i8::try_from(imm) {
             self.bare_imm(Op::one(0x6A), Imm::byte(imm8.cast_unsigned()));
         } else {
-            self.bare_imm(Op::one(0x68), Imm::sized(Size::S32, imm));
+            self.bare_imm(Op::one(0x68), Imm::long(imm));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Shifts, rotates, bit counting and byte swapping.
+//! Shifts, rotates, bit counting and byte swapping, of 32 or 64 bits.
 //!
 //! `shlx`, `shrx`, `sarx`, `rorx`, `andn` and `tzcnt` need BMI1 and BMI2,
 //! `lzcnt` and `popcnt` their own CPU features. Whether the processor has them
@@ -42,106 +42,103 @@ const fn vex(map: VexMap, prefix: VexPrefix, opcode: u8) -> VexOp {
 
 impl Assembler {
     /// Shifts `dst` by a constant, in the shortest form. The hardware takes
-    /// `count` modulo 64 at 64 bits and modulo 32 below.
+    /// `count` modulo the size.
     #[inline]
     pub fn shift_ri(&mut self, shift: Shift, size: Size, dst: Gpr, count: u8) {
         if count == 1 {
-            self.sized_r(0xD0, shift as u8, size, dst);
+            self.long_r(0xD1, shift as u8, size, dst);
         } else {
-            self.sized_r_imm(0xC0, shift as u8, size, dst, Imm::byte(count));
+            self.long_r_imm(0xC1, shift as u8, size, dst, Imm::byte(count));
         }
     }
 
     /// Shifts `dst` by `cl`.
     #[inline]
     pub fn shift_cl(&mut self, shift: Shift, size: Size, dst: Gpr) {
-        self.sized_r(0xD2, shift as u8, size, dst);
+        self.long_r(0xD3, shift as u8, size, dst);
     }
 
-    /// `dst = src << count`, leaving the flags alone; 32 or 64 bits.
+    /// `dst = src << count`, leaving the flags alone.
     #[inline]
     pub fn shlx(&mut self, size: Size, dst: Gpr, src: Gpr, count: Gpr) {
         self.vex_rrr(SHLX, size, dst.index(), count.index(), src.index());
     }
 
-    /// `dst = src >> count`, unsigned, leaving the flags alone; 32 or 64 bits.
+    /// `dst = src >> count`, unsigned, leaving the flags alone.
     #[inline]
     pub fn shrx(&mut self, size: Size, dst: Gpr, src: Gpr, count: Gpr) {
         self.vex_rrr(SHRX, size, dst.index(), count.index(), src.index());
     }
 
-    /// `dst = src >> count`, signed, leaving the flags alone; 32 or 64 bits.
+    /// `dst = src >> count`, signed, leaving the flags alone.
     #[inline]
     pub fn sarx(&mut self, size: Size, dst: Gpr, src: Gpr, count: Gpr) {
         self.vex_rrr(SARX, size, dst.index(), count.index(), src.index());
     }
 
-    /// `dst` = `src` rotated right, leaving the flags alone; 32 or 64 bits.
+    /// `dst` = `src` rotated right, leaving the flags alone.
     #[inline]
     pub fn rorx(&mut self, size: Size, dst: Gpr, src: Gpr, count: u8) {
         self.vex_rr_imm8(RORX, size, dst.index(), src.index(), count);
     }
 
-    /// `dst = !inverted & src`; 32 or 64 bits.
+    /// `dst = !inverted & src`.
     #[inline]
     pub fn andn(&mut self, size: Size, dst: Gpr, inverted: Gpr, src: Gpr) {
         self.vex_rrr(ANDN, size, dst.index(), inverted.index(), src.index());
     }
 
-    /// `dst` = number of leading zeros of `src`; 32 or 64 bits.
+    /// `dst` = number of leading zeros of `src`.
     #[inline]
     pub fn lzcnt(&mut self, size: Size, dst: Gpr, src: Gpr) {
-        self.wide_rr(LZCNT, size, dst, src);
+        self.long_rr(LZCNT, size, dst, src);
     }
 
-    /// `dst` = number of leading zeros of `[src]`; 32 or 64 bits.
+    /// `dst` = number of leading zeros of `[src]`.
     #[inline]
     pub fn lzcnt_rm(&mut self, size: Size, dst: Gpr, src: Mem) {
-        self.wide_rm(LZCNT, size, dst, src);
+        self.long_rm(LZCNT, size, dst, src);
     }
 
-    /// `dst` = number of trailing zeros of `src`; 32 or 64 bits.
+    /// `dst` = number of trailing zeros of `src`.
     #[inline]
     pub fn tzcnt(&mut self, size: Size, dst: Gpr, src: Gpr) {
-        self.wide_rr(TZCNT, size, dst, src);
+        self.long_rr(TZCNT, size, dst, src);
     }
 
-    /// `dst` = number of trailing zeros of `[src]`; 32 or 64 bits.
+    /// `dst` = number of trailing zeros of `[src]`.
     #[inline]
     pub fn tzcnt_rm(&mut self, size: Size, dst: Gpr, src: Mem) {
-        self.wide_rm(TZCNT, size, dst, src);
+        self.long_rm(TZCNT, size, dst, src);
     }
 
-    /// `dst` = number of ones in `src`; 32 or 64 bits.
+    /// `dst` = number of ones in `src`.
     #[inline]
     pub fn popcnt(&mut self, size: Size, dst: Gpr, src: Gpr) {
-        self.wide_rr(POPCNT, size, dst, src);
+        self.long_rr(POPCNT, size, dst, src);
     }
 
-    /// `dst` = number of ones in `[src]`; 32 or 64 bits.
+    /// `dst` = number of ones in `[src]`.
     #[inline]
     pub fn popcnt_rm(&mut self, size: Size, dst: Gpr, src: Mem) {
-        self.wide_rm(POPCNT, size, dst, src);
+        self.long_rm(POPCNT, size, dst, src);
     }
 
-    /// `dst` = index of the highest one in `src`, not for bytes. Of zero, sets
-    /// the zero flag and leaves `dst` undefined.
+    /// `dst` = index of the highest one in `src`. Of zero, sets the zero flag and leaves `dst` undefined.
     #[inline]
     pub fn bsr(&mut self, size: Size, dst: Gpr, src: Gpr) {
-        self.wide_rr(Op::of_0f(0xBD), size, dst, src);
+        self.long_rr(Op::of_0f(0xBD), size, dst, src);
     }
 
-    /// `dst` = index of the lowest one in `src`, not for bytes. Of zero, sets
-    /// the zero flag and leaves `dst` undefined.
+    /// `dst` = index of the lowest one in `src`. Of zero, sets the zero flag and leaves `dst` undefined.
     #[inline]
     pub fn bsf(&mut self, size: Size, dst: Gpr, src: Gpr) {
-        self.wide_rr(Op::of_0f(0xBC), size, dst, src);
+        self.long_rr(Op::of_0f(0xBC), size, dst, src);
     }
 
-    /// Reverses the bytes of `dst`; 32 or 64 bits.
+    /// Reverses the bytes of `dst`.
     #[inline]
     pub fn bswap(&mut self, size: Size, dst: Gpr) {
-        debug_assert!(size >= Size::S32, "only 32 and 64-bit forms exist");
-        self.plus_r(Op::of_0f(0xC8).size(size), dst);
+        self.plus_r(Op::of_0f(0xC8).long(size), dst);
     }
 }

@@ -60,10 +60,16 @@ impl Op {
     /// Adds what `size` needs: the operand-size prefix or REX.W. Without branches, because the
     /// compilers' sizes come in no order that a processor could foresee; so are the next ones.
     #[inline]
-    pub(super) const fn size(mut self, size: Size) -> Self {
-        let is_16 = matches!(size, Size::S16);
-        debug_assert!(!is_16 || self.prefix == 0, "no 16-bit form");
-        self.prefix |= 0x66 * is_16 as u8;
+    const fn size(mut self, size: Size) -> Self {
+        self.prefix |= 0x66 * matches!(size, Size::S16) as u8;
+        self.rex |= REX_W * matches!(size, Size::S64) as u8;
+        self
+    }
+
+    /// The same for an operation of 32 or 64 bits.
+    #[inline]
+    pub(super) const fn long(mut self, size: Size) -> Self {
+        debug_assert!(matches!(size, Size::S32 | Size::S64), "no narrower form");
         self.rex |= REX_W * matches!(size, Size::S64) as u8;
         self
     }
@@ -132,6 +138,12 @@ impl Imm {
             Size::S16 => Self { bits: value & 0xFFFF, len: 16 },
             Size::S32 | Size::S64 => Self { bits: value, len: 32 },
         }
+    }
+
+    /// What an operation on 32 or 64 bits takes, at 64 to be sign-extended.
+    #[inline]
+    pub(super) const fn long(value: i32) -> Self {
+        Self { bits: value as u32 as u64, len: 32 }
     }
 
     /// Eight bytes, which only `mov` takes.

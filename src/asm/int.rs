@@ -1,7 +1,8 @@
 //! Integer moves, arithmetic and logic.
 //!
-//! Every method is one instruction. Immediates narrower than their parameter
-//! type use its low bits.
+//! Every method is one instruction, of 32 or 64 bits unless it says otherwise:
+//! wasm computes with no others, and memory alone has narrower ones. Immediates
+//! narrower than their parameter type use its low bits.
 
 use super::assembler::Assembler;
 use super::cond::Cond;
@@ -32,57 +33,32 @@ pub enum Alu {
     Cmp = 7,
 }
 
-/// The low `size` bits of `imm`, sign-extended, if they fit a byte and `size`
-/// is wider than that.
+/// `imm`, if it fits a byte that is sign-extended.
 #[inline]
-fn short_imm(size: Size, imm: i32) -> Option<Imm> {
-    let imm = match size {
-        Size::S8 => return None,
-        Size::S16 => i32::from(imm as i16),
-        Size::S32 | Size::S64 => imm,
-    };
+fn short_imm(imm: i32) -> Option<Imm> {
     i8::try_from(imm).ok().map(|imm8| Imm::byte(imm8.cast_unsigned()))
 }
 
-/// Shapes that many integer instructions share: a one-byte opcode whose lowest
-/// bit tells bytes from wider operands.
+/// Shapes that many instructions share: an opcode for 32 or 64 bits.
 impl Assembler {
     #[inline]
-    pub(super) fn sized_rr(&mut self, opcode: u8, size: Size, reg: Gpr, rm: Gpr) {
-        let op = Op::sized(opcode, size).operand(size, reg).operand(size, rm);
-        self.rr(op, reg.index(), rm.index());
+    pub(super) fn long_rr(&mut self, op: Op, size: Size, reg: Gpr, rm: Gpr) {
+        self.rr(op.long(size), reg.index(), rm.index());
     }
 
     #[inline]
-    pub(super) fn sized_rm(&mut self, opcode: u8, size: Size, reg: Gpr, mem: Mem) {
-        let op = Op::sized(opcode, size).operand(size, reg);
-        self.rm(op, reg.index(), mem);
+    pub(super) fn long_rm(&mut self, op: Op, size: Size, reg: Gpr, mem: Mem) {
+        self.rm(op.long(size), reg.index(), mem);
     }
 
     #[inline]
-    pub(super) fn sized_r(&mut self, opcode: u8, digit: u8, size: Size, rm: Gpr) {
-        let op = Op::sized(opcode, size).operand(size, rm);
-        self.rr(op, digit, rm.index());
+    pub(super) fn long_r(&mut self, opcode: u8, digit: u8, size: Size, rm: Gpr) {
+        self.rr(Op::one(opcode).long(size), digit, rm.index());
     }
 
     #[inline]
-    pub(super) fn sized_r_imm(&mut self, opcode: u8, digit: u8, size: Size, rm: Gpr, imm: Imm) {
-        let op = Op::sized(opcode, size).operand(size, rm);
-        self.rr_imm(op, digit, rm.index(), imm);
-    }
-
-    /// An opcode without a byte form.
-    #[inline]
-    pub(super) fn wide_rr(&mut self, op: Op, size: Size, reg: Gpr, rm: Gpr) {
-        debug_assert!(size != Size::S8, "no byte form");
-        self.rr(op.size(size), reg.index(), rm.index());
-    }
-
-    /// An opcode without a byte form.
-    #[inline]
-    pub(super) fn wide_rm(&mut self, op: Op, size: Size, reg: Gpr, mem: Mem) {
-        debug_assert!(size != Size::S8, "no byte form");
-        self.rm(op.size(size), reg.index(), mem);
+    pub(super) fn long_r_imm(&mut self, opcode: u8, digit: u8, size: Size, rm: Gpr, imm: Imm) {
+        self.rr_imm(Op::one(opcode).long(size), digit, rm.index(), imm);
     }
 }
 
@@ -91,125 +67,131 @@ impl Assembler {
     /// `op dst, src`
     #[inline]
     pub fn alu_rr(&mut self, op: Alu, size: Size, dst: Gpr, src: Gpr) {
-        self.sized_rr((op as u8) << 3, size, src, dst);
+        self.long_rr(Op::one((op as u8) << 3 | 1), size, src, dst);
+    }
+
+    /// `op dst, src` on bytes.
+    #[inline]
+    pub fn alu8_rr(&mut self, op: Alu, dst: Gpr, src: Gpr) {
+        let op = Op::one((op as u8) << 3).operand(Size::S8, src).operand(Size::S8, dst);
+        self.rr(op, src.index(), dst.index());
     }
 
     /// `op dst, imm`, in the shortest form.
     #[inline]
     pub fn alu_ri(&mut self, op: Alu, size: Size, dst: Gpr, imm: i32) {
-        if let Some(imm8) = short_imm(size, imm) {
-            self.rr_imm(Op::one(0x83).size(size), op as u8, dst.index(), imm8);
+        if let Some(imm8) = short_imm(imm) {
+            self.long_r_imm(0x83, op as u8, size, dst, imm8);
         } else if dst == Gpr::Rax {
-            self.bare_imm(Op::sized((op as u8) << 3 | 4, size), Imm::sized(size, imm));
+            self.bare_imm(Op::one((op as u8) << 3 | 5).long(size), Imm::long(imm));
         } else {
-            self.sized_r_imm(0x80, op as u8, size, dst, Imm::sized(size, imm));
+            self.long_r_imm(0x81, op as u8, size, dst, Imm::long(imm));
         }
     }
 
     /// `op dst, [src]`
     #[inline]
     pub fn alu_rm(&mut self, op: Alu, size: Size, dst: Gpr, src: Mem) {
-        self.sized_rm((op as u8) << 3 | 2, size, dst, src);
+        self.long_rm(Op::one((op as u8) << 3 | 3), size, dst, src);
     }
 
     /// `op [dst], src`
     #[inline]
     pub fn alu_mr(&mut self, op: Alu, size: Size, dst: Mem, src: Gpr) {
-        self.sized_rm((op as u8) << 3, size, src, dst);
+        self.long_rm(Op::one((op as u8) << 3 | 1), size, src, dst);
     }
 
     /// `op [dst], imm`, in the shortest form.
     #[inline]
     pub fn alu_mi(&mut self, op: Alu, size: Size, dst: Mem, imm: i32) {
-        if let Some(imm8) = short_imm(size, imm) {
-            self.rm_imm(Op::one(0x83).size(size), op as u8, dst, imm8);
-        } else {
-            self.rm_imm(Op::sized(0x80, size), op as u8, dst, Imm::sized(size, imm));
-        }
+        let (opcode, imm) = match short_imm(imm) {
+            Some(imm8) => (0x83, imm8),
+            None => (0x81, Imm::long(imm)),
+        };
+        self.rm_imm(Op::one(opcode).long(size), op as u8, dst, imm);
     }
 
     /// Sets the flags of `left & right`.
     #[inline]
     pub fn test_rr(&mut self, size: Size, left: Gpr, right: Gpr) {
-        self.sized_rr(0x84, size, right, left);
+        self.long_rr(Op::one(0x85), size, right, left);
     }
 
-    /// Sets the flags of `left & imm`.
+    /// Sets the flags of `left & imm`, of any size.
     #[inline]
     pub fn test_ri(&mut self, size: Size, left: Gpr, imm: i32) {
         if left == Gpr::Rax {
             self.bare_imm(Op::sized(0xA8, size), Imm::sized(size, imm));
         } else {
-            self.sized_r_imm(0xF6, 0, size, left, Imm::sized(size, imm));
+            let op = Op::sized(0xF6, size).operand(size, left);
+            self.rr_imm(op, 0, left.index(), Imm::sized(size, imm));
         }
     }
 
-    /// Sets the flags of `[left] & imm`.
+    /// Sets the flags of `[left] & imm`, of any size.
     #[inline]
     pub fn test_mi(&mut self, size: Size, left: Mem, imm: i32) {
         self.rm_imm(Op::sized(0xF6, size), 0, left, Imm::sized(size, imm));
     }
 
-    /// `dst *= src`, not for bytes.
+    /// `dst *= src`
     #[inline]
     pub fn imul_rr(&mut self, size: Size, dst: Gpr, src: Gpr) {
-        self.wide_rr(Op::of_0f(0xAF), size, dst, src);
+        self.long_rr(Op::of_0f(0xAF), size, dst, src);
     }
 
-    /// `dst *= [src]`, not for bytes.
+    /// `dst *= [src]`
     #[inline]
     pub fn imul_rm(&mut self, size: Size, dst: Gpr, src: Mem) {
-        self.wide_rm(Op::of_0f(0xAF), size, dst, src);
+        self.long_rm(Op::of_0f(0xAF), size, dst, src);
     }
 
-    /// `dst = src * imm` in the shortest form, not for bytes.
+    /// `dst = src * imm`, in the shortest form.
     #[inline]
     pub fn imul_rri(&mut self, size: Size, dst: Gpr, src: Gpr, imm: i32) {
-        debug_assert!(size != Size::S8, "no byte form");
-        let (opcode, imm) = match short_imm(size, imm) {
+        let (opcode, imm) = match short_imm(imm) {
             Some(imm8) => (0x6B, imm8),
-            None => (0x69, Imm::sized(size, imm)),
+            None => (0x69, Imm::long(imm)),
         };
-        self.rr_imm(Op::one(opcode).size(size), dst.index(), src.index(), imm);
+        self.rr_imm(Op::one(opcode).long(size), dst.index(), src.index(), imm);
     }
 
-    /// `rdx:rax = rax * src`, unsigned; bytes give `ax = al * src`.
+    /// `rdx:rax = rax * src`, unsigned.
     #[inline]
     pub fn mul_r(&mut self, size: Size, src: Gpr) {
-        self.sized_r(0xF6, 4, size, src);
+        self.long_r(0xF7, 4, size, src);
     }
 
     /// Divides `rdx:rax` by `src`, unsigned, into `rax` with the remainder in
-    /// `rdx`; bytes divide `ax` into `al` and `ah`.
+    /// `rdx`.
     #[inline]
     pub fn div_r(&mut self, size: Size, src: Gpr) {
-        self.sized_r(0xF6, 6, size, src);
+        self.long_r(0xF7, 6, size, src);
     }
 
     /// Like [`div_r`](Self::div_r), signed.
     #[inline]
     pub fn idiv_r(&mut self, size: Size, src: Gpr) {
-        self.sized_r(0xF6, 7, size, src);
+        self.long_r(0xF7, 7, size, src);
     }
 
     /// `dst = -dst`
     #[inline]
     pub fn neg_r(&mut self, size: Size, dst: Gpr) {
-        self.sized_r(0xF6, 3, size, dst);
+        self.long_r(0xF7, 3, size, dst);
     }
 
     /// `dst = !dst`; the flags survive.
     #[inline]
     pub fn not_r(&mut self, size: Size, dst: Gpr) {
-        self.sized_r(0xF6, 2, size, dst);
+        self.long_r(0xF7, 2, size, dst);
     }
 
-    /// Fills `rdx` with the sign of `rax` (`cwd`, `cdq`, `cqo`), as a signed
-    /// division expects; not for bytes.
+    /// Fills `rdx` with the sign of `rax` (`cdq`, `cqo`), as a signed division
+    /// expects.
     #[inline]
     pub fn sign_extend_acc(&mut self, size: Size) {
-        debug_assert!(size != Size::S8, "no byte form");
-        self.bare(Op::one(0x99).size(size));
+        self.bare(Op::one(0x99).long(size));
     }
 }
 
@@ -218,29 +200,20 @@ impl Assembler {
     /// `mov dst, src`
     #[inline]
     pub fn mov_rr(&mut self, size: Size, dst: Gpr, src: Gpr) {
-        self.sized_rr(0x88, size, src, dst);
+        self.long_rr(Op::one(0x89), size, src, dst);
     }
 
     /// `mov dst, imm`, in the shortest form that leaves the flags alone.
     #[inline]
     pub fn mov_ri(&mut self, size: Size, dst: Gpr, imm: i64) {
         let narrow = imm as i32;
-        match size {
-            Size::S8 => {
-                let op = Op::one(0xB0).operand(size, dst);
-                self.plus_r_imm(op, dst, Imm::sized(size, narrow));
-            }
-            Size::S16 | Size::S32 => {
-                self.plus_r_imm(Op::one(0xB8).size(size), dst, Imm::sized(size, narrow));
-            }
-            // Writing the low half clears the upper one.
-            Size::S64 if u32::try_from(imm).is_ok() => {
-                self.plus_r_imm(Op::one(0xB8), dst, Imm::sized(size, narrow));
-            }
-            Size::S64 if i64::from(narrow) == imm => {
-                self.sized_r_imm(0xC6, 0, size, dst, Imm::sized(size, narrow));
-            }
-            Size::S64 => self.plus_r_imm(Op::one(0xB8).size(size), dst, Imm::quad(imm)),
+        // Writing the low half clears the upper one.
+        if size == Size::S32 || u32::try_from(imm).is_ok() {
+            self.plus_r_imm(Op::one(0xB8), dst, Imm::long(narrow));
+        } else if i64::from(narrow) == imm {
+            self.long_r_imm(0xC7, 0, size, dst, Imm::long(narrow));
+        } else {
+            self.plus_r_imm(Op::one(0xB8).long(size), dst, Imm::quad(imm));
         }
     }
 
@@ -253,16 +226,17 @@ impl Assembler {
     /// `mov dst, [src]`
     #[inline]
     pub fn mov_rm(&mut self, size: Size, dst: Gpr, src: Mem) {
-        self.sized_rm(0x8A, size, dst, src);
+        self.long_rm(Op::one(0x8B), size, dst, src);
     }
 
-    /// `mov [dst], src`
+    /// `mov [dst], src`, of any size.
     #[inline]
     pub fn mov_mr(&mut self, size: Size, dst: Mem, src: Gpr) {
-        self.sized_rm(0x88, size, src, dst);
+        let op = Op::sized(0x88, size).operand(size, src);
+        self.rm(op, src.index(), dst);
     }
 
-    /// `mov [dst], imm`; 64 bits store `imm` sign-extended.
+    /// `mov [dst], imm`, of any size; 64 bits store `imm` sign-extended.
     #[inline]
     pub fn mov_mi(&mut self, size: Size, dst: Mem, imm: i32) {
         self.rm_imm(Op::sized(0xC6, size), 0, dst, Imm::sized(size, imm));
@@ -305,10 +279,10 @@ impl Assembler {
         self.rm(movsx_op(to, from), dst.index(), src);
     }
 
-    /// `dst` = the address `src`, truncated to `size`; not for bytes.
+    /// `dst` = the address `src`, truncated to `size`.
     #[inline]
     pub fn lea(&mut self, size: Size, dst: Gpr, src: Mem) {
-        self.wide_rm(Op::one(0x8D), size, dst, src);
+        self.long_rm(Op::one(0x8D), size, dst, src);
     }
 
     /// Exchanges two registers.
@@ -323,8 +297,8 @@ impl Assembler {
             _ => None,
         };
         match other {
-            Some(other) if size != Size::S8 => self.plus_r(Op::one(0x90).size(size), other),
-            _ => self.sized_rr(0x86, size, right, left),
+            Some(other) => self.plus_r(Op::one(0x90).long(size), other),
+            None => self.long_rr(Op::one(0x87), size, right, left),
         }
     }
 
@@ -335,18 +309,18 @@ impl Assembler {
         self.rr(op, 0, dst.index());
     }
 
-    /// `dst = src` if `cond` holds, not for bytes. At 32 bits the upper half of
-    /// `dst` is cleared either way.
+    /// `dst = src` if `cond` holds. At 32 bits the upper half of `dst` is
+    /// cleared either way.
     #[inline]
     pub fn cmov_rr(&mut self, cond: Cond, size: Size, dst: Gpr, src: Gpr) {
-        self.wide_rr(Op::of_0f(0x40 | cond.index()), size, dst, src);
+        self.long_rr(Op::of_0f(0x40 | cond.index()), size, dst, src);
     }
 
     /// Like [`cmov_rr`](Self::cmov_rr), from memory, which is read whether
     /// `cond` holds or not.
     #[inline]
     pub fn cmov_rm(&mut self, cond: Cond, size: Size, dst: Gpr, src: Mem) {
-        self.wide_rm(Op::of_0f(0x40 | cond.index()), size, dst, src);
+        self.long_rm(Op::of_0f(0x40 | cond.index()), size, dst, src);
     }
 }
 
@@ -358,5 +332,5 @@ fn movsx_op(to: Size, from: Size) -> Op {
         Size::S16 => Op::of_0f(0xBF),
         Size::S32 | Size::S64 => Op::one(0x63),
     }
-    .size(to)
+    .long(to)
 }

@@ -212,8 +212,7 @@ impl Assembler {
 /// An SSE opcode with a general-purpose operand of 32 or 64 bits.
 #[inline]
 fn gpr_op(opcode: u8, prefix: u8, size: Size) -> Op {
-    debug_assert!(size >= Size::S32, "only 32 and 64-bit forms exist");
-    Op::of_0f(opcode).prefix(prefix).size(size)
+    Op::of_0f(opcode).prefix(prefix).long(size)
 }
 
 #[inline]

@@ -44,22 +44,14 @@ macro_rules! golden {
 }
 
 golden! { arithmetic_and_logic
-    alu_rr(Add, S8, Rbx, Rsi) "40 00 F3" "add bl,sil";
-    alu_rr(Or, S8, Rdi, R9) "44 08 CF" "or dil,r9b";
-    alu_rr(Add, S16, Rcx, R10) "66 44 01 D1" "add cx,r10w";
+    alu8_rr(Add, Rbx, Rsi) "40 00 F3" "add bl,sil";
+    alu8_rr(Or, Rdi, R9) "44 08 CF" "or dil,r9b";
     alu_rr(Adc, S32, Rdx, Rcx) "11 CA" "adc edx,ecx";
     alu_rr(Sbb, S64, R8, R15) "4D 19 F8" "sbb r8,r15";
     alu_rr(And, S64, Rsp, Rbp) "48 21 EC" "and rsp,rbp";
     alu_rr(Sub, S32, R14, Rdi) "41 29 FE" "sub r14d,edi";
     alu_rr(Xor, S64, Rax, R12) "4C 31 E0" "xor rax,r12";
     alu_rr(Cmp, S32, R9, R13) "45 39 E9" "cmp r9d,r13d";
-    alu_ri(Add, S8, Rax, 0x12) "04 12" "add al,12h";
-    alu_ri(Sub, S8, Rcx, -1) "80 E9 FF" "sub cl,0FFh";
-    alu_ri(Cmp, S8, Rsi, 0x7F) "40 80 FE 7F" "cmp sil,7Fh";
-    alu_ri(Xor, S8, R8, 255) "41 80 F0 FF" "xor r8b,0FFh";
-    alu_ri(Add, S16, Rax, 0x1234) "66 05 34 12" "add ax,1234h";
-    alu_ri(And, S16, Rax, 0xFFFE) "66 83 E0 FE" "and ax,0FFFEh";
-    alu_ri(Or, S16, R11, 0x8000) "66 41 81 CB 00 80" "or r11w,8000h";
     alu_ri(Add, S32, Rax, 127) "83 C0 7F" "add eax,7Fh";
     alu_ri(Add, S32, Rax, 128) "05 80 00 00 00" "add eax,80h";
     alu_ri(Sub, S32, Rbx, -128) "83 EB 80" "sub ebx,0FFFFFF80h";
@@ -67,21 +59,12 @@ golden! { arithmetic_and_logic
     alu_ri(Cmp, S64, Rax, 0x12345678) "48 3D 78 56 34 12" "cmp rax,12345678h";
     alu_ri(And, S64, R13, -16) "49 83 E5 F0" "and r13,0FFFFFFFFFFFFFFF0h";
     alu_ri(Adc, S64, Rdi, i32::MIN) "48 81 D7 00 00 00 80" "adc rdi,0FFFFFFFF80000000h";
-    alu_rm(Add, S8, Rsp, m(Rax, 0)) "40 02 20" "add spl,[rax]";
-    alu_rm(Or, S16, Rdx, m(Rcx, 1)) "66 0B 51 01" "or dx,[rcx+1]";
     alu_rm(Cmp, S32, R8, m(R12, 0)) "45 3B 04 24" "cmp r8d,[r12]";
     alu_rm(Sub, S64, Rax, m(R13, 0)) "49 2B 45 00" "sub rax,[r13]";
-    alu_mr(Xor, S8, m(Rsp, 0), Rdi) "40 30 3C 24" "xor [rsp],dil";
-    alu_mr(And, S16, m(R9, -1), Rax) "66 41 21 41 FF" "and [r9-1],ax";
     alu_mr(Add, S32, mx(Rax, Rcx, X4, 0x100), R15) "44 01 BC 88 00 01 00 00" "add [rax+rcx*4+100h],r15d";
     alu_mr(Sbb, S64, m(Rbp, 0), Rbx) "48 19 5D 00" "sbb [rbp],rbx";
-    alu_mi(Add, S8, m(Rax, 0), 1) "80 00 01" "add byte [rax],1";
-    alu_mi(Cmp, S16, m(Rdx, 2), -2) "66 83 7A 02 FE" "cmp word [rdx+2],0FFFEh";
-    alu_mi(Cmp, S16, m(Rdx, 2), 0x1234) "66 81 7A 02 34 12" "cmp word [rdx+2],1234h";
     alu_mi(Sub, S32, m(R14, 128), 8) "41 83 AE 80 00 00 00 08" "sub dword [r14+80h],8";
     alu_mi(Or, S64, m(Rsp, -128), 0x12345678) "48 81 4C 24 80 78 56 34 12" "or qword [rsp-80h],12345678h";
-    test_rr(S8, Rax, Rbp) "40 84 E8" "test al,bpl";
-    test_rr(S16, Rax, R8) "66 44 85 C0" "test ax,r8w";
     test_rr(S32, Rdi, Rdi) "85 FF" "test edi,edi";
     test_rr(S64, R10, Rbx) "49 85 DA" "test r10,rbx";
     test_ri(S8, Rax, 1) "A8 01" "test al,1";
@@ -96,42 +79,29 @@ golden! { arithmetic_and_logic
     test_mi(S16, m(R8, 0), 4) "66 41 F7 00 04 00" "test word [r8],4";
     test_mi(S32, m(Rbp, 4), 4) "F7 45 04 04 00 00 00" "test dword [rbp+4],4";
     test_mi(S64, mi(Rcx, X8, 0), 4) "48 F7 04 CD 00 00 00 00 04 00 00 00" "test qword [rcx*8],4";
-    imul_rr(S16, Rax, Rcx) "66 0F AF C1" "imul ax,cx";
     imul_rr(S32, R9, Rax) "44 0F AF C8" "imul r9d,eax";
     imul_rr(S64, Rbx, R14) "49 0F AF DE" "imul rbx,r14";
     imul_rm(S32, Rcx, m(Rdi, 16)) "0F AF 4F 10" "imul ecx,[rdi+10h]";
     imul_rm(S64, R8, m(R15, 16)) "4D 0F AF 47 10" "imul r8,[r15+10h]";
-    imul_rri(S16, Rax, Rcx, 0x1234) "66 69 C1 34 12" "imul ax,cx,1234h";
     imul_rri(S32, Rax, R8, 10) "41 6B C0 0A" "imul eax,r8d,0Ah";
     imul_rri(S32, R8, Rax, 1000) "44 69 C0 E8 03 00 00" "imul r8d,eax,3E8h";
     imul_rri(S64, Rdx, Rdx, -128) "48 6B D2 80" "imul rdx,0FFFFFFFFFFFFFF80h";
     imul_rri(S64, Rdx, Rsi, 128) "48 69 D6 80 00 00 00" "imul rdx,rsi,80h";
-    mul_r(S8, Rsi) "40 F6 E6" "mul sil";
     mul_r(S32, Rcx) "F7 E1" "mul ecx";
     mul_r(S64, R11) "49 F7 E3" "mul r11";
     div_r(S32, R8) "41 F7 F0" "div r8d";
     div_r(S64, Rbx) "48 F7 F3" "div rbx";
     idiv_r(S32, Rdi) "F7 FF" "idiv edi";
     idiv_r(S64, R13) "49 F7 FD" "idiv r13";
-    neg_r(S8, Rbp) "40 F6 DD" "neg bpl";
     neg_r(S64, Rax) "48 F7 D8" "neg rax";
-    not_r(S16, Rcx) "66 F7 D1" "not cx";
     not_r(S32, R12) "41 F7 D4" "not r12d";
-    sign_extend_acc(S16) "66 99" "cwd";
     sign_extend_acc(S32) "99" "cdq";
     sign_extend_acc(S64) "48 99" "cqo";
 }
 
 golden! { moves
-    mov_rr(S8, Rax, Rsi) "40 88 F0" "mov al,sil";
-    mov_rr(S16, R8, Rax) "66 41 89 C0" "mov r8w,ax";
     mov_rr(S32, Rax, Rax) "89 C0" "mov eax,eax";
     mov_rr(S64, R15, Rsp) "49 89 E7" "mov r15,rsp";
-    mov_ri(S8, Rbx, -1) "B3 FF" "mov bl,0FFh";
-    mov_ri(S8, Rdi, 5) "40 B7 05" "mov dil,5";
-    mov_ri(S8, R10, 0x90) "41 B2 90" "mov r10b,90h";
-    mov_ri(S16, Rcx, 0x1234) "66 B9 34 12" "mov cx,1234h";
-    mov_ri(S16, R9, -2) "66 41 B9 FE FF" "mov r9w,0FFFEh";
     mov_ri(S32, Rax, 0) "B8 00 00 00 00" "mov eax,0";
     mov_ri(S32, R8, -1) "41 B8 FF FF FF FF" "mov r8d,0FFFFFFFFh";
     mov_ri(S64, Rcx, 0xFFFF_FFFF) "B9 FF FF FF FF" "mov ecx,0FFFFFFFFh";
@@ -143,8 +113,6 @@ golden! { moves
     mov_ri(S64, Rbx, 0x1122_3344_5566_7788) "48 BB 88 77 66 55 44 33 22 11" "mov rbx,1122334455667788h";
     zero(Rax) "31 C0" "xor eax,eax";
     zero(R11) "45 31 DB" "xor r11d,r11d";
-    mov_rm(S8, Rbp, m(Rsi, 1)) "40 8A 6E 01" "mov bpl,[rsi+1]";
-    mov_rm(S16, R8, m(Rax, 0)) "66 44 8B 00" "mov r8w,[rax]";
     mov_rm(S32, Rcx, mx(Rdx, R8, X2, -4)) "42 8B 4C 42 FC" "mov ecx,[rdx+r8*2-4]";
     mov_rm(S64, R9, mi(R12, X4, 0x20)) "4E 8B 0C A5 20 00 00 00" "mov r9,[r12*4+20h]";
     mov_mr(S8, m(Rax, 0), Rsp) "40 88 20" "mov [rax],spl";
@@ -166,13 +134,11 @@ golden! { moves
     movzx_rm(R15, m(R12, 2), S16) "45 0F B7 7C 24 02" "movzx r15d,word [r12+2]";
     movzx_rm(Rax, m(Rbp, 0), S32) "8B 45 00" "mov eax,[rbp]";
     movzx_rm(Rax, m(Rbp, 0), S64) "48 8B 45 00" "mov rax,[rbp]";
-    movsx_rr(S16, Rax, Rsi, S8) "66 40 0F BE C6" "movsx ax,sil";
     movsx_rr(S32, Rax, Rbp, S8) "40 0F BE C5" "movsx eax,bpl";
     movsx_rr(S64, R8, Rbx, S8) "4C 0F BE C3" "movsx r8,bl";
     movsx_rr(S32, Rdi, Rsi, S16) "0F BF FE" "movsx edi,si";
     movsx_rr(S64, Rcx, R10, S16) "49 0F BF CA" "movsx rcx,r10w";
     movsx_rr(S64, R14, Rax, S32) "4C 63 F0" "movsxd r14,eax";
-    movsx_rm(S16, Rdx, m(Rcx, 0), S8) "66 0F BE 11" "movsx dx,byte [rcx]";
     movsx_rm(S32, Rdx, m(Rcx, 0), S8) "0F BE 11" "movsx edx,byte [rcx]";
     movsx_rm(S64, R9, m(Rcx, 0), S8) "4C 0F BE 09" "movsx r9,byte [rcx]";
     movsx_rm(S32, Rbx, m(R8, -8), S16) "41 0F BF 58 F8" "movsx ebx,word [r8-8]";
@@ -186,8 +152,6 @@ golden! { moves
     lea(S64, Rax, mi(Rdx, X1, 3)) "48 8D 42 03" "lea rax,[rdx+3]";
     lea(S64, Rax, mi(Rdx, X2, 3)) "48 8D 44 12 03" "lea rax,[rdx+rdx+3]";
     lea(S64, Rax, mi(Rdx, X8, 3)) "48 8D 04 D5 03 00 00 00" "lea rax,[rdx*8+3]";
-    xchg_rr(S8, Rax, Rdi) "40 86 F8" "xchg dil,al";
-    xchg_rr(S16, Rcx, Rax) "66 91" "xchg cx,ax";
     xchg_rr(S32, Rax, Rax) "87 C0" "xchg eax,eax";
     xchg_rr(S32, Rcx, Rdx) "87 D1" "xchg edx,ecx";
     xchg_rr(S64, Rax, R8) "49 90" "xchg r8,rax";
@@ -195,7 +159,6 @@ golden! { moves
     setcc(E, Rax) "0F 94 C0" "sete al";
     setcc(Np, Rsi) "40 0F 9B C6" "setnp sil";
     setcc(A, R12) "41 0F 97 C4" "seta r12b";
-    cmov_rr(L, S16, Rax, Rcx) "66 0F 4C C1" "cmovl ax,cx";
     cmov_rr(B, S32, R8, Rdi) "44 0F 42 C7" "cmovb r8d,edi";
     cmov_rr(G, S64, Rdx, R11) "49 0F 4F D3" "cmovg rdx,r11";
     cmov_rm(Ns, S32, Rcx, m(Rax, 4)) "0F 49 48 04" "cmovns ecx,[rax+4]";
@@ -203,14 +166,10 @@ golden! { moves
 }
 
 golden! { shifts_and_bits
-    shift_ri(Shl, S8, Rdi, 1) "40 D0 E7" "shl dil,1";
-    shift_ri(Rol, S16, Rax, 8) "66 C1 C0 08" "rol ax,8";
     shift_ri(Ror, S32, R9, 1) "41 D1 C9" "ror r9d,1";
     shift_ri(Shr, S32, Rcx, 31) "C1 E9 1F" "shr ecx,1Fh";
     shift_ri(Sar, S64, Rbx, 63) "48 C1 FB 3F" "sar rbx,3Fh";
     shift_ri(Shl, S64, R8, 0) "49 C1 E0 00" "shl r8,0";
-    shift_cl(Rol, S8, Rsi) "40 D2 C6" "rol sil,cl";
-    shift_cl(Ror, S16, Rdx) "66 D3 CA" "ror dx,cl";
     shift_cl(Shl, S32, R15) "41 D3 E7" "shl r15d,cl";
     shift_cl(Sar, S64, Rax) "48 D3 F8" "sar rax,cl";
     shlx(S32, Rax, Rbx, Rcx) "C4 E2 71 F7 C3" "shlx eax,ebx,ecx";
@@ -235,7 +194,6 @@ golden! { shifts_and_bits
     popcnt(S64, Rdx, R12) "F3 49 0F B8 D4" "popcnt rdx,r12";
     popcnt_rm(S32, Rax, m(R12, 0)) "F3 41 0F B8 04 24" "popcnt eax,[r12]";
     popcnt_rm(S64, R15, m(Rbp, 0)) "F3 4C 0F B8 7D 00" "popcnt r15,[rbp]";
-    bsr(S16, Rax, Rcx) "66 0F BD C1" "bsr ax,cx";
     bsr(S32, Rax, Rcx) "0F BD C1" "bsr eax,ecx";
     bsr(S64, R8, R9) "4D 0F BD C1" "bsr r8,r9";
     bsf(S32, R8, Rax) "44 0F BC C0" "bsf r8d,eax";

@@ -7,7 +7,6 @@ use super::*;
 use iced_x86::{Mnemonic, Register};
 
 const SIZES: [Size; 4] = [Size::S8, Size::S16, Size::S32, Size::S64];
-const WIDE: [Size; 3] = [Size::S16, Size::S32, Size::S64];
 const LONG: [Size; 2] = [Size::S32, Size::S64];
 const FLOATS: [FloatSize; 2] = [FloatSize::F32, FloatSize::F64];
 /// The mnemonics of the three families over all conditions.
@@ -44,7 +43,7 @@ fn every_address() {
 #[test]
 fn arithmetic_and_logic() {
     let mut forms = Vec::new();
-    for size in SIZES {
+    for size in LONG {
         let bytes = size.bytes() as usize;
         let bits = size.bits();
         for (alu, name) in ALUS {
@@ -67,19 +66,13 @@ fn arithmetic_and_logic() {
         forms.push(form(Mnemonic::Test, [R(0, size), R(1, size)], move |a, p| {
             a.test_rr(size, p.r(0), p.r(1));
         }));
-        forms.push(form(Mnemonic::Test, [R(0, size), I(bits)], move |a, p| {
-            a.test_ri(size, p.r(0), p.imm);
-        }));
-        forms.push(form(Mnemonic::Test, [M(bytes), I(bits)], move |a, p| {
-            a.test_mi(size, p.m(), p.imm);
-        }));
         forms.push(form(Mnemonic::Mul, [R(0, size)], move |a, p| a.mul_r(size, p.r(0))));
         forms.push(form(Mnemonic::Div, [R(0, size)], move |a, p| a.div_r(size, p.r(0))));
         forms.push(form(Mnemonic::Idiv, [R(0, size)], move |a, p| a.idiv_r(size, p.r(0))));
         forms.push(form(Mnemonic::Neg, [R(0, size)], move |a, p| a.neg_r(size, p.r(0))));
         forms.push(form(Mnemonic::Not, [R(0, size)], move |a, p| a.not_r(size, p.r(0))));
     }
-    for size in WIDE {
+    for size in LONG {
         let bits = size.bits();
         forms.push(form(Mnemonic::Imul, [R(0, size), R(1, size)], move |a, p| {
             a.imul_rr(size, p.r(0), p.r(1));
@@ -91,6 +84,20 @@ fn arithmetic_and_logic() {
             a.imul_rri(size, p.r(0), p.r(1), p.imm);
         }));
     }
+    for size in SIZES {
+        let (bytes, bits) = (size.bytes() as usize, size.bits());
+        forms.push(form(Mnemonic::Test, [R(0, size), I(bits)], move |a, p| {
+            a.test_ri(size, p.r(0), p.imm);
+        }));
+        forms.push(form(Mnemonic::Test, [M(bytes), I(bits)], move |a, p| {
+            a.test_mi(size, p.m(), p.imm);
+        }));
+    }
+    for (alu, name) in ALUS {
+        forms.push(form(name, [R(0, Size::S8), R(1, Size::S8)], move |a, p| {
+            a.alu8_rr(alu, p.r(0), p.r(1));
+        }));
+    }
     forms.push(form(Mnemonic::Xor, [R(0, Size::S32), R(0, Size::S32)], |a, p| a.zero(p.r(0))));
     sweep_all(&forms);
 }
@@ -100,12 +107,6 @@ fn moves() {
     let mut forms = Vec::new();
     for size in SIZES {
         let bytes = size.bytes() as usize;
-        forms.push(form(Mnemonic::Mov, [R(0, size), R(1, size)], move |a, p| {
-            a.mov_rr(size, p.r(0), p.r(1));
-        }));
-        forms.push(form(Mnemonic::Mov, [R(0, size), M(bytes)], move |a, p| {
-            a.mov_rm(size, p.r(0), p.m());
-        }));
         forms.push(form(Mnemonic::Mov, [M(bytes), R(0, size)], move |a, p| {
             a.mov_mr(size, p.m(), p.r(0));
         }));
@@ -122,7 +123,7 @@ fn moves() {
         forms.push(form(name, [R(0, to), M(bytes)], move |a, p| {
             a.movzx_rm(p.r(0), p.m(), size);
         }));
-        for to in SIZES.into_iter().filter(|&to| to > size) {
+        for to in LONG.into_iter().filter(|&to| to > size) {
             let name = if size == Size::S32 { Mnemonic::Movsxd } else { Mnemonic::Movsx };
             forms.push(form(name, [R(0, to), R(1, size)], move |a, p| {
                 a.movsx_rr(to, p.r(0), p.r(1), size);
@@ -132,14 +133,20 @@ fn moves() {
             }));
         }
     }
-    for size in WIDE {
+    for size in LONG {
+        forms.push(form(Mnemonic::Mov, [R(0, size), R(1, size)], move |a, p| {
+            a.mov_rr(size, p.r(0), p.r(1));
+        }));
+        forms.push(form(Mnemonic::Mov, [R(0, size), M(size.bytes() as usize)], move |a, p| {
+            a.mov_rm(size, p.r(0), p.m());
+        }));
         forms.push(form(Mnemonic::Lea, [R(0, size), M(0)], move |a, p| {
             a.lea(size, p.r(0), p.m());
         }));
     }
     for (cond, [_, setcc, cmovcc]) in CONDITIONS {
         forms.push(form(setcc, [R(0, Size::S8)], move |a, p| a.setcc(cond, p.r(0))));
-        for size in WIDE {
+        for size in LONG {
             forms.push(form(cmovcc, [R(0, size), R(1, size)], move |a, p| {
                 a.cmov_rr(cond, size, p.r(0), p.r(1));
             }));
@@ -161,23 +168,16 @@ fn move_of_every_immediate_shape() {
     for &value in some_of(&values) {
         for register in some_of(Gpr::ALL) {
             let extended = usize::from(register.index() >= 8);
-            for size in SIZES {
+            for size in LONG {
                 let bytes = assemble(|a| a.mov_ri(size, register, value));
                 let Some(instruction) = decode(&bytes) else { continue };
                 let context = format_args!("{register:?} {size:?} {value:#x}: {bytes:02X?}");
                 assert_eq!(instruction.mnemonic(), Mnemonic::Mov, "{context}");
                 let (written, len) = match size {
-                    Size::S8 => {
-                        let low = matches!(register, Gpr::Rsp | Gpr::Rbp | Gpr::Rsi | Gpr::Rdi);
-                        (Size::S8, 2 + extended.max(usize::from(low)))
-                    }
-                    Size::S16 => (Size::S16, 4 + extended),
-                    Size::S32 => (Size::S32, 5 + extended),
-                    Size::S64 if value >= 0 && value <= i64::from(u32::MAX) => {
-                        (Size::S32, 5 + extended)
-                    }
-                    Size::S64 if value < 0 && value >= i64::from(i32::MIN) => (Size::S64, 7),
-                    Size::S64 => (Size::S64, 10),
+                    Size::S64 if value < i64::from(i32::MIN) => (Size::S64, 10),
+                    Size::S64 if value < 0 => (Size::S64, 7),
+                    Size::S64 if value > i64::from(u32::MAX) => (Size::S64, 10),
+                    _ => (Size::S32, 5 + extended),
                 };
                 assert_eq!(instruction.op0_register(), gpr(register, written), "{context}");
                 let mask = u64::MAX >> (64 - written.bits());
@@ -190,7 +190,7 @@ fn move_of_every_immediate_shape() {
 
 #[test]
 fn exchanges() {
-    for size in SIZES {
+    for size in LONG {
         for left in some_of(Gpr::ALL) {
             for right in some_of(Gpr::ALL) {
                 let bytes = assemble(|a| a.xchg_rr(size, left, right));
@@ -200,8 +200,7 @@ fn exchanges() {
                 let stated = [gpr(left, size), gpr(right, size)];
                 let read = [instruction.op0_register(), instruction.op1_register()];
                 assert!(read == stated || read == [stated[1], stated[0]], "{context}");
-                let one_byte =
-                    size != Size::S8 && left != right && (left == Gpr::Rax || right == Gpr::Rax);
+                let one_byte = left != right && (left == Gpr::Rax || right == Gpr::Rax);
                 let layout = layout(&bytes);
                 assert_eq!(bytes[layout.opcode_at] & 0xF8 == 0x90, one_byte, "{context}");
                 assert_eq!(
@@ -218,7 +217,7 @@ fn exchanges() {
 fn shifts_and_bits() {
     let mut forms = Vec::new();
     for (shift, name) in SHIFTS {
-        for size in SIZES {
+        for size in LONG {
             forms.push(form(name, [R(0, size), I(8)], move |a, p| {
                 a.shift_ri(shift, size, p.r(0), p.imm as u8);
             }));
@@ -227,7 +226,7 @@ fn shifts_and_bits() {
             }));
         }
     }
-    for size in WIDE {
+    for size in LONG {
         forms.push(form(Mnemonic::Bsr, [R(0, size), R(1, size)], move |a, p| {
             a.bsr(size, p.r(0), p.r(1));
         }));

@@ -6,7 +6,7 @@
 use super::Compiler;
 use super::registers::{Operand, float_size_of, size_of};
 use crate::asm::vector::*;
-use crate::asm::{Alu, Cond, FloatSize, Rounding, Size, VectorOp, Xmm};
+use crate::asm::{Alu, Cond, FloatSize, Rounding, VectorOp, Xmm};
 use crate::compile::abi::{FLOAT_SCRATCH, SCRATCH};
 use crate::module::ValType;
 
@@ -244,7 +244,7 @@ impl Compiler {
         let other = self.take_gpr();
         self.asm.setcc(ordered, other);
         self.asm.setcc(equal, SCRATCH);
-        self.asm.alu_rr(both, Size::S8, other, SCRATCH);
+        self.asm.alu8_rr(both, other, SCRATCH);
         self.release(Operand::Gpr(other));
         self.push_condition(Cond::Ne);
     }
