@@ -145,36 +145,34 @@ impl Frame {
     }
 }
 
-/// The locals with the most uses, of one register class, hottest first.
+/// The locals with the most uses, of one register class, hottest first, and of those with as many the
+/// lower one.
 struct Hottest<const N: usize> {
-    /// `(uses, local)`
-    found: [(u32, u32); N],
+    /// The uses, and below them the local with all bits inverted: the greater, the hotter.
+    found: [u64; N],
     len: usize,
 }
 
 impl<const N: usize> Hottest<N> {
     fn new() -> Self {
-        Hottest { found: [(0, 0); N], len: 0 }
+        Hottest { found: [0; N], len: 0 }
     }
 
+    // Without a branch that depends on the uses: they are hard to foresee.
     fn offer(&mut self, uses: u32, local: u32) {
-        if self.len == N {
-            if self.found[N - 1].0 >= uses {
-                return;
-            }
-            self.len -= 1;
+        let mut colder = u64::from(uses) << 32 | u64::from(!local);
+        for place in &mut self.found[..self.len] {
+            (*place, colder) = ((*place).max(colder), (*place).min(colder));
         }
-        let mut at = self.len;
-        while at > 0 && self.found[at - 1].0 < uses {
-            self.found[at] = self.found[at - 1];
-            at -= 1;
+        if let Some(place) = self.found.get_mut(self.len) {
+            *place = colder;
+            self.len += 1;
         }
-        self.found[at] = (uses, local);
-        self.len += 1;
     }
 
-    fn as_slice(&self) -> &[(u32, u32)] {
-        &self.found[..self.len]
+    /// `(uses, local)`
+    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.found[..self.len].iter().map(|found| ((found >> 32) as u32, !(*found as u32)))
     }
 }
 
@@ -182,9 +180,9 @@ impl<const N: usize> Hottest<N> {
 const WORTH_SAVING: u32 = 2;
 /// The base of memory 0 does not move while code runs, so that it competes for a home as if it were one
 /// more local, used by every load and store. This stands for its index.
-const MEMORY_BASE: u32 = u32::MAX;
+const MEMORY_BASE: u32 = u32::MAX - 1;
 /// This stands for the fuel that is left, which is used by every charge.
-const FUEL: u32 = u32::MAX - 1;
+const FUEL: u32 = u32::MAX;
 /// With fewer accesses, each had better load the base.
 const WORTH_A_BASE: u32 = 2;
 /// Temporaries that a leaf function keeps at least, of either class.
@@ -233,8 +231,8 @@ impl Compiler {
         if facts.has_loops && !facts.charges.is_empty() {
             gprs.offer(facts.charge_weight, FUEL);
         }
-        let gpr_homes = self.assign_gprs(gprs.as_slice(), facts);
-        let xmm_homes = self.assign_xmms(xmms.as_slice(), facts);
+        let gpr_homes = self.assign_gprs(&gprs, facts);
+        let xmm_homes = self.assign_xmms(&xmms, facts);
         let all_xmms = Xmm::ALL.into_iter().fold(XmmSet::EMPTY, XmmSet::with);
         self.registers = Registers::new(
             TEMPORARIES.minus(gpr_homes),
@@ -251,7 +249,7 @@ impl Compiler {
         self.signature.params.get(local as usize).copied()
     }
 
-    fn assign_gprs(&mut self, hottest: &[(u32, u32)], facts: &Facts) -> GprSet {
+    fn assign_gprs(&mut self, hottest: &Hottest<8>, facts: &Facts) -> GprSet {
         let mut homes = GprSet::EMPTY;
         let mut free = GprSet::EMPTY;
         let makes_calls = self.frame.makes_calls;
@@ -266,7 +264,7 @@ impl Compiler {
         }
         let most = TEMPORARIES.len() - LEAST_TEMPORARIES;
         // Parameters first stay where they are, so that nobody else takes their place.
-        for &(_, local) in hottest {
+        for (_, local) in hottest.iter() {
             if let Some(Location::Gpr(arrival)) = self.arrival(local)
                 && free.contains(arrival)
                 && homes.len() < most
@@ -275,8 +273,8 @@ impl Compiler {
                 homes.insert(arrival);
             }
         }
-        for &(uses, local) in hottest {
-            let is_local = local < FUEL;
+        for (uses, local) in hottest.iter() {
+            let is_local = local < MEMORY_BASE;
             if is_local && self.locals[local as usize].operand != NOWHERE {
                 continue;
             }
@@ -307,10 +305,10 @@ impl Compiler {
     }
 
     /// All xmm registers are the caller's to save.
-    fn assign_xmms(&mut self, hottest: &[(u32, u32)], facts: &Facts) -> XmmSet {
+    fn assign_xmms(&mut self, hottest: &Hottest<11>, facts: &Facts) -> XmmSet {
         let mut homes = XmmSet::EMPTY;
         let makes_calls = self.frame.makes_calls;
-        for &(_, local) in hottest {
+        for (_, local) in hottest.iter() {
             if let Some(Location::Xmm(arrival)) = self.arrival(local)
                 && !makes_calls
             {
@@ -320,7 +318,7 @@ impl Compiler {
         }
         // From the top, because results and temporaries start at the bottom.
         let mut free = Xmm::ALL.into_iter().rev().filter(|xmm| *xmm != FLOAT_SCRATCH);
-        for &(uses, local) in hottest {
+        for (uses, local) in hottest.iter() {
             if self.locals[local as usize].operand == NOWHERE
                 && (!makes_calls || is_worth_keeping(uses, facts))
                 && let Some(home) = free.find(|home| !homes.contains(*home))
