@@ -135,6 +135,8 @@ fn for_cranelift(body: &ValidBody<'_>, facts: &Facts) -> Result<Tier, LoadError>
 /// A module whose bodies are compiled one by one.
 pub(crate) struct Unit<'m> {
     pub info: &'m ModuleInfo,
+    /// For each of the module's types a number, not 0, that equal types share wherever they come from.
+    pub type_ids: &'m [u32],
     pub layout: &'m Layout,
     /// What may take the place of calls.
     pub small: SmallFunctions<'m>,
@@ -155,15 +157,14 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Compiles a body that this worker has just validated, with the backend's tier, or with the
-    /// baseline tier where Cranelift would take too long. Returns which it was: functions of both can
-    /// call each other.
+    /// baseline tier where Cranelift would take too long: functions of both can call each other.
     pub fn compile(
         &mut self,
         backend: &Backend,
         unit: &Unit<'_>,
         body: &ValidBody<'_>,
         out: &mut CompiledCode,
-    ) -> Result<Tier, LoadError> {
+    ) -> Result<(), LoadError> {
         let tier = match backend.tier {
             #[cfg(feature = "cranelift")]
             Tier::Cranelift => for_cranelift(body, &self.validation.facts)?,
@@ -176,8 +177,7 @@ impl Worker {
             }
             tier => tier,
         };
-        self.compile_with(tier, backend, unit, body, out)?;
-        Ok(tier)
+        self.compile_with(tier, backend, unit, body, out)
     }
 
     /// As [`Worker::compile`], with that tier and no other.

@@ -14,7 +14,7 @@ use super::{Backend, CompileOptions, CompiledCode, OperatorStart, Tier, Unit, Wo
 use crate::error::LoadError;
 #[cfg(feature = "cranelift")]
 use crate::module::Validation;
-use crate::module::{self, Limits, ModuleInfo, SmallFunctions, operator_name};
+use crate::module::{self, Limits, ModuleInfo, operator_name};
 
 /// What one tier makes of a module's functions.
 ///
@@ -78,17 +78,9 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut worker = Worker::default();
     let binary = module::binary(input.as_ref())?;
-    let (mut info, bodies) = module::load_whole(&binary, &Limits::default())?;
-    // Any numbers do: nothing that is listed runs.
-    info.type_ids = (1..).take(info.types.len()).collect();
-    let layout = Layout::of(&info);
-    // Each operator is shown where it stands.
-    let unit = Unit {
-        info: &info,
-        layout: &layout,
-        small: SmallFunctions::default(),
-        in_segments: Default::default(),
-    };
+    let (info, bodies) = module::load_whole(&binary, &Limits::default())?;
+    let (type_ids, layout) = (type_ids(&info), Layout::of(&info));
+    let unit = unit(&info, &type_ids, &layout);
     let mut functions = Vec::new();
     for body in bodies {
         let body = body.validate(&mut worker.validation)?;
@@ -122,10 +114,9 @@ pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
         .map_err(|message| LoadError::Compile { function: 0, message })?;
     let mut compiler = super::cranelift::Compiler::new(isa, options);
     let binary = module::binary(input.as_ref())?;
-    let (mut info, bodies) = module::load_whole(&binary, &Limits::default())?;
-    // Any numbers do: nothing that is listed runs.
-    info.type_ids = (1..).take(info.types.len()).collect();
-    let layout = Layout::of(&info);
+    let (info, bodies) = module::load_whole(&binary, &Limits::default())?;
+    let (type_ids, layout) = (type_ids(&info), Layout::of(&info));
+    let unit = unit(&info, &type_ids, &layout);
     let mut validation = Validation::default();
     let mut text = String::new();
     for body in bodies {
@@ -133,9 +124,20 @@ pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&compiler.clif(&info, &layout, &body, &validation.facts)?);
+        text.push_str(&compiler.clif(&unit, &body, &validation.facts)?);
     }
     Ok(text)
+}
+
+/// Any numbers do: nothing that is listed runs.
+fn type_ids(info: &ModuleInfo) -> Vec<u32> {
+    (1..).take(info.types.len()).collect()
+}
+
+/// Each operator is shown where it stands: no function takes the place of its calls.
+fn unit<'m>(info: &'m ModuleInfo, type_ids: &'m [u32], layout: &'m Layout) -> Unit<'m> {
+    let (small, in_segments) = Default::default();
+    Unit { info, type_ids, layout, small, in_segments }
 }
 
 impl Listing {

@@ -21,7 +21,8 @@ use std::ops::Range;
 pub use driver::Tier;
 pub(crate) use driver::{Backend, Unit, Worker};
 
-use crate::error::TrapCode;
+use crate::error::{NotPlain, TrapCode};
+use crate::module::{Facts, ValidBody};
 
 /// The code of a module's functions, laid end to end, and what the runtime must know of it.
 ///
@@ -55,8 +56,33 @@ pub(crate) struct CompiledFunction {
     pub code: Range<u32>,
     /// It keeps no frame pointer: at a trap inside it, the return address is at rsp.
     pub frameless: bool,
+    /// Which tier compiled it, if one did.
+    pub tier: Option<Tier>,
+    /// Whether it is plain and can be called without an entry. If not, why not.
+    pub plain: Result<(), NotPlain>,
+}
+
+/// What a tier has made of a function.
+struct Made {
+    calls: bool,
+    traps: bool,
     /// Its code reads [`VMCTX`](abi::VMCTX).
-    pub reads_context: bool,
+    reads_context: bool,
+}
+
+/// Whether a function can be called like any other function of that type: it cannot trap, does not
+/// read its context, ends soon, calls nobody, and its frame is small.
+fn plain(body: &ValidBody<'_>, facts: &Facts, made: &Made) -> Result<(), NotPlain> {
+    // No more values than operators, and no slot larger than 16 bytes: a frame of some KiB at most.
+    let small = body.len() <= 256 && facts.locals.len() <= 64;
+    let against = [
+        (facts.makes_calls || made.calls, NotPlain::Calls),
+        (facts.has_loops, NotPlain::Loops),
+        (made.traps, NotPlain::Traps),
+        (made.reads_context, NotPlain::Instance),
+        (!small, NotPlain::Large),
+    ];
+    against.into_iter().find(|(is, _)| *is).map_or(Ok(()), |(_, why)| Err(why))
 }
 
 /// A 4-byte field that takes the distance from its own end to the start of a function.

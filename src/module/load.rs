@@ -34,8 +34,6 @@ pub(crate) struct Body<'a> {
 /// A module whose sections up to the bodies are validated. The bodies wait, and so does what stands
 /// behind them, if the module is large.
 pub(crate) struct Loaded<'a> {
-    /// All but [`ModuleInfo::late`], which the tail becomes.
-    pub info: ModuleInfo,
     pub bodies: Vec<Body<'a>>,
     pub tail: Tail<'a>,
 }
@@ -147,38 +145,43 @@ fn not_a_module(input: &[u8]) -> LoadError {
 }
 
 /// Parses and validates everything before the function bodies, and if the module is small, what stands
-/// behind them.
-pub(crate) fn load<'a>(binary: &'a [u8], limits: &Limits) -> Result<Loaded<'a>, LoadError> {
+/// behind them. Fills in `info`, which is too large to be handed over often: all but
+/// [`ModuleInfo::late`], which the tail becomes.
+pub(crate) fn load<'a>(
+    binary: &'a [u8],
+    limits: &Limits,
+    info: &mut ModuleInfo,
+) -> Result<Loaded<'a>, LoadError> {
     let what = "the size of the module in bytes (`Limits::module_bytes`)";
     check(what, binary.len() as u64, limits.module_bytes)?;
     let mut validator = Validator::new_with_features(FEATURES);
-    let mut info = ModuleInfo::default();
     let mut late = Late::default();
     let mut bodies = Vec::new();
     let mut sections = Sections::new(binary);
     while let Some(payload) = sections.next()? {
-        check_counts(&payload, &info, limits)?;
-        if let ValidPayload::Func(to_validate, body) =
-            validator.payload(&payload).map_err(invalid)?
-        {
-            let function = info.imported_functions + bodies.len() as u32;
-            bodies.push(Body { function, to_validate, body });
-            if binary.len() >= LARGE && function + 1 == info.functions.len() as u32 {
-                break;
+        check_counts(&payload, info, limits)?;
+        // Without `map_err`, which copies what is valid.
+        match validator.payload(&payload) {
+            Ok(ValidPayload::Func(to_validate, body)) => {
+                let function = info.imported_functions + bodies.len() as u32;
+                bodies.push(Body { function, to_validate, body });
+                if binary.len() >= LARGE && function + 1 == info.functions.len() as u32 {
+                    break;
+                }
             }
-            continue;
+            Ok(_) => section(payload, binary, info, &mut late)?,
+            Err(error) => return Err(invalid(error)),
         }
-        section(payload, binary, &mut info, &mut late)?;
     }
     // Those that were all imported have met no section of their own.
-    check_spaces(&info, [0; 4], limits)?;
-    find_escaping(&mut info);
-    info.has_vectors = has_vectors(&info);
+    check_spaces(info, [0; 4], limits)?;
+    find_escaping(info);
+    info.has_vectors = has_vectors(info);
     let tail = match sections.ended {
         true => Tail::Read(late),
         false => Tail::Unread(Box::new(Unread { sections, validator, late })),
     };
-    Ok(Loaded { info, bodies, tail })
+    Ok(Loaded { bodies, tail })
 }
 
 impl Tail<'_> {
@@ -203,7 +206,8 @@ pub(crate) fn load_whole<'a>(
     binary: &'a [u8],
     limits: &Limits,
 ) -> Result<(ModuleInfo, Vec<Body<'a>>), LoadError> {
-    let Loaded { mut info, bodies, tail } = load(binary, limits)?;
+    let mut info = ModuleInfo::default();
+    let Loaded { bodies, tail } = load(binary, limits, &mut info)?;
     info.late = tail.read(&info, limits)?;
     Ok((info, bodies))
 }

@@ -39,9 +39,6 @@ pub use types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 pub(crate) struct ModuleInfo {
     /// The function types of the type section.
     pub types: Vec<FuncType>,
-    /// For each of `types` a number, not 0, that equal types share wherever they come from. Whoever
-    /// compiles the module interns them.
-    pub type_ids: Vec<u32>,
     /// For each function: its index in `types`.
     pub functions: Vec<u32>,
     pub tables: Vec<TableType>,

@@ -183,7 +183,7 @@ fn memory(opcode: u8, code: &[u8]) -> Option<(MemArg, &[u8])> {
 mod tests {
     use wasmparser::{FuncValidatorAllocations, OperatorsReader};
 
-    use super::super::load::{invalid, load};
+    use super::super::load::{invalid, load_whole};
     use super::super::{Limits, Validation};
     use crate::error::LoadError;
 
@@ -208,7 +208,7 @@ mod tests {
 
     /// What wasmparser says of the module's bodies, and what this crate does.
     fn verdicts(module: &[u8]) -> [Result<(), LoadError>; 2] {
-        let bodies = || load(module, &Limits::default()).expect("sections are valid").bodies;
+        let bodies = || load_whole(module, &Limits::default()).expect("sections are valid").1;
         let by_wasmparser = bodies().into_iter().try_for_each(|body| {
             let mut validator =
                 body.to_validate.into_validator(FuncValidatorAllocations::default());

@@ -23,9 +23,7 @@ use crate::compile::{
     TrapSite, Unit, Worker,
 };
 use crate::error::{LoadError, NotPlain};
-use crate::module::{
-    Body, Facts, Late, ModuleInfo, SmallFunctions, Tail, ValidBody, check_code, check_limit,
-};
+use crate::module::{Body, Late, ModuleInfo, SmallFunctions, Tail, check_code, check_limit};
 
 /// The bytes of the bodies in a batch: at most milliseconds of each tier's work, and so many batches
 /// that the last ones do not leave a thread waiting for long.
@@ -66,9 +64,6 @@ pub(super) struct Compiled {
     pub traps: Vec<TrapSite>,
     pub inlined: Vec<InlinedSite>,
     pub calls: Vec<CallSite>,
-    /// For each of `functions`: see [`super::code_map::CodeMap`].
-    pub plain: Vec<Result<(), NotPlain>>,
-    pub tiers: Vec<Option<Tier>>,
     pub foreign: Range<u32>,
 }
 
@@ -108,8 +103,6 @@ struct Job<'j> {
 #[derive(Default)]
 struct Part {
     code: CompiledCode,
-    plain: Vec<Result<(), NotPlain>>,
-    tiers: Vec<Option<Tier>>,
     foreign: Range<u32>,
     timings: Option<Timings>,
 }
@@ -126,6 +119,7 @@ pub(super) struct Sources<'a> {
 pub(super) fn compile(
     engine: &Engine,
     info: &ModuleInfo,
+    type_ids: &[u32],
     layout: &Layout,
     sources: Sources<'_>,
     clock: &mut Clock,
@@ -140,7 +134,7 @@ pub(super) fn compile(
         Tier::Cranelift => info.functions_in_segments(),
         _ => Default::default(),
     };
-    let unit = Unit { info, layout, small, in_segments };
+    let unit = Unit { info, type_ids, layout, small, in_segments };
     let job = Job { engine, unit, foreign, bytes, code_bytes: AtomicU64::new(0) };
     let mut all = Compiled::default();
     if engine.tier() == Tier::Cranelift {
@@ -283,10 +277,8 @@ impl Job<'_> {
             match &self.foreign {
                 Some(foreign) if foreign.function == body.function => {
                     part.foreign = foreign.append_to(&mut part.code);
-                    part.plain.push(Err(NotPlain::MachineCode));
-                    part.tiers.push(None);
                 }
-                _ => self.compile_body(&body, worker, part)?,
+                _ => worker.compile(self.engine.backend(), &self.unit, &body, &mut part.code)?,
             }
             clock.lap(|timings| &mut timings.compile);
             let added = (part.code.bytes.len() - before) as u64;
@@ -296,47 +288,6 @@ impl Job<'_> {
         part.timings = clock.timings();
         Ok(())
     }
-
-    fn compile_body(
-        &self,
-        body: &ValidBody<'_>,
-        worker: &mut Worker,
-        part: &mut Part,
-    ) -> Result<(), LoadError> {
-        let code = &mut part.code;
-        let (traps, calls) = (code.traps.len(), code.calls.len());
-        let tier = worker.compile(self.engine.backend(), &self.unit, body, code)?;
-        let made = Made {
-            calls: code.calls.len() > calls,
-            traps: code.traps.len() > traps,
-            reads_context: code.functions.last().is_none_or(|function| function.reads_context),
-        };
-        part.tiers.push(Some(tier));
-        part.plain.push(plain(body, &worker.validation.facts, made));
-        Ok(())
-    }
-}
-
-/// What a tier has made of a function.
-struct Made {
-    calls: bool,
-    traps: bool,
-    reads_context: bool,
-}
-
-/// Whether a function can be called like any other function of that type: it cannot trap, does not
-/// read its context, ends soon, calls nobody, and its frame is small.
-fn plain(body: &ValidBody<'_>, facts: &Facts, made: Made) -> Result<(), NotPlain> {
-    // No more values than operators, and no slot larger than 16 bytes: a frame of some KiB at most.
-    let small = body.len() <= 256 && facts.locals.len() <= 64;
-    let against = [
-        (facts.makes_calls || made.calls, NotPlain::Calls),
-        (facts.has_loops, NotPlain::Loops),
-        (made.traps, NotPlain::Traps),
-        (made.reads_context, NotPlain::Instance),
-        (!small, NotPlain::Large),
-    ];
-    against.into_iter().find(|(is, _)| *is).map_or(Ok(()), |(_, why)| Err(why))
 }
 
 impl Foreign<'_> {
@@ -349,7 +300,8 @@ impl Foreign<'_> {
             function: self.function,
             code: code.clone(),
             frameless: true,
-            reads_context: true,
+            tier: None,
+            plain: Err(NotPlain::MachineCode),
         };
         out.functions.push(function);
         code
@@ -409,8 +361,6 @@ impl Compiled {
             self.traps = mem::take(traps);
             self.inlined = mem::take(inlined);
             self.calls = mem::take(calls);
-            self.plain = mem::take(&mut part.plain);
-            self.tiers = mem::take(&mut part.tiers);
             self.foreign = mem::take(&mut part.foreign);
             return Ok(());
         }
@@ -433,8 +383,6 @@ impl Compiled {
                 .drain(..)
                 .map(|site| CallSite { return_offset: site.return_offset + start, ..site }),
         );
-        self.plain.append(&mut part.plain);
-        self.tiers.append(&mut part.tiers);
         let foreign = mem::take(&mut part.foreign);
         if !foreign.is_empty() {
             self.foreign = moved(foreign);

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::code::CodeMemory;
-use crate::compile::{CallSite, CompiledFunction, InlinedSite, Tier, TrapSite};
+use crate::compile::{CallSite, CompiledFunction, InlinedSite, TrapSite};
 use crate::error::NotPlain;
 
 /// The published code of one module, and what its addresses stand for.
@@ -19,11 +19,6 @@ pub(super) struct CodeMap {
     pub inlined: Vec<InlinedSite>,
     /// By offset.
     pub calls: Vec<CallSite>,
-    /// For each of `functions`, whether it is plain and can be called without an entry: it cannot
-    /// trap, calls nobody, ends soon, and does not know its instance. If not, why not.
-    pub plain: Vec<Result<(), NotPlain>>,
-    /// For each of `functions`, which tier compiled it, if one did.
-    pub tiers: Vec<Option<Tier>>,
     /// Code that no tier compiled.
     pub foreign: Range<u32>,
 }
@@ -66,8 +61,8 @@ impl CodeMap {
     /// Whether the offset lies in a function that can be called without an entry.
     pub fn plain_at(&self, offset: u32) -> Result<(), NotPlain> {
         let after = self.functions.partition_point(|function| function.code.start <= offset);
-        let plain = after.checked_sub(1).and_then(|at| self.plain.get(at));
-        plain.copied().unwrap_or(Err(NotPlain::Host))
+        let function = after.checked_sub(1).and_then(|at| self.functions.get(at));
+        function.map_or(Err(NotPlain::Host), |function| function.plain)
     }
 
     /// Whether the offset lies in code that no tier compiled.

@@ -67,7 +67,9 @@ struct Inner {
     regions: Mutex<Vec<Arc<CodeRegion>>>,
     pool: Pool,
     accounts: Accounts,
-    workers: Mutex<Vec<Worker>>,
+    // Boxed, because they come and go with each module.
+    #[expect(clippy::vec_box)]
+    workers: Mutex<Vec<Box<Worker>>>,
 }
 
 impl Engine {
@@ -184,12 +186,12 @@ impl Engine {
     }
 
     /// A worker, used before if there is one.
-    pub(super) fn worker(&self) -> Worker {
+    pub(super) fn worker(&self) -> Box<Worker> {
         self.0.workers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
     /// Gives a worker back.
-    pub(super) fn retire(&self, worker: Worker) {
+    pub(super) fn retire(&self, worker: Box<Worker>) {
         let mut workers = self.0.workers.lock().unwrap_or_else(PoisonError::into_inner);
         if workers.len() < IDLE_WORKERS {
             workers.push(worker);

@@ -56,7 +56,7 @@ impl Instance {
             });
         }
         let plain = match function.checked_sub(info.imported_functions) {
-            Some(defined) => self.0.module.0.map.plain[defined as usize].is_ok(),
+            Some(defined) => self.0.module.0.map.functions[defined as usize].plain.is_ok(),
             None => false,
         };
         Ok(TypedFunc::new(self.clone(), self.0.func_ref(function), plain))

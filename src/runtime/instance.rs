@@ -408,7 +408,8 @@ impl Inner {
             }
 
             for (i, function) in info.escaping.iter().enumerate() {
-                let type_id = info.type_ids[info.functions[*function as usize] as usize];
+                let type_id =
+                    self.module.0.type_ids.ids()[info.functions[*function as usize] as usize];
                 let function = match function.checked_sub(info.imported_functions) {
                     Some(defined) => {
                         let code = self.module.0.map.address_of(defined as usize) as *const u8;

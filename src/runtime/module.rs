@@ -40,8 +40,8 @@ pub(super) struct Inner {
     pub info: ModuleInfo,
     pub layout: Layout,
     pub map: CodeMap,
-    /// Keeps the numbers in `info.type_ids` in use.
-    _type_ids: TypeIds,
+    /// The numbers of `info.types`.
+    pub type_ids: TypeIds,
     engine: Engine,
     timings: Option<Timings>,
     pub loops: Loops,
@@ -140,9 +140,9 @@ impl Module {
     ) -> Result<Module, LoadError> {
         let mut clock = Clock::new(engine.collects_timings());
         let binary = module::binary(input)?;
-        let Loaded { mut info, bodies, tail } = module::load(&binary, engine.limits())?;
+        let mut info = ModuleInfo::default();
+        let Loaded { bodies, tail } = module::load(&binary, engine.limits(), &mut info)?;
         let type_ids = TypeIds::intern(&info.types);
-        info.type_ids = type_ids.ids().to_vec();
         let layout = Layout::new(&info, engine.fuel().is_some());
         if let Some(Foreign { function, .. }) = foreign
             && !(info.imported_functions..info.functions.len() as u32).contains(&function)
@@ -154,7 +154,8 @@ impl Module {
         clock.lap(|timings| &mut timings.parse);
 
         let sources = Sources { bodies, foreign, tail };
-        let (mut code, late) = bodies::compile(engine, &info, &layout, sources, &mut clock)?;
+        let (mut code, late) =
+            bodies::compile(engine, &info, type_ids.ids(), &layout, sources, &mut clock)?;
         info.late = late;
         let memory = link(engine, &info, &mut code, &mut clock)?;
         let map = CodeMap {
@@ -163,15 +164,13 @@ impl Module {
             traps: code.traps,
             inlined: code.inlined,
             calls: code.calls,
-            plain: code.plain,
-            tiers: code.tiers,
             foreign: code.foreign,
         };
         Ok(Module(Arc::new(Inner {
             info,
             layout,
             map,
-            _type_ids: type_ids,
+            type_ids,
             engine: engine.clone(),
             timings: clock.timings,
             loops: Loops::default(),
@@ -219,7 +218,7 @@ impl Module {
     #[must_use]
     pub fn tier(&self, function: u32) -> Option<Tier> {
         let defined = function.checked_sub(self.0.info.imported_functions)?;
-        *self.0.map.tiers.get(defined as usize)?
+        self.0.map.functions.get(defined as usize)?.tier
     }
 
     /// How long making the module took, if its engine collects timings.

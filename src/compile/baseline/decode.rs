@@ -227,7 +227,7 @@ impl Compiler {
             0x10 => c.call_function(code.index(), unit),
             0x11 => {
                 let (ty, table) = (code.index(), code.index());
-                let type_id = module.type_ids[ty as usize];
+                let type_id = unit.type_ids[ty as usize];
                 c.call_indirect(
                     &module.types[ty as usize],
                     type_id,

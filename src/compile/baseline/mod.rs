@@ -71,8 +71,8 @@ use self::registers::Registers;
 use self::value::{Entry, Operand, PINNED, ValueStack};
 use super::abi::{Layout, Signature};
 use super::{
-    CallSite, CompileOptions, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, OperatorStart,
-    Relocation, TrapSite, Unit,
+    CallSite, CompileOptions, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, Made,
+    OperatorStart, Relocation, Tier, TrapSite, Unit, plain,
 };
 use crate::asm::{Assembler, Gpr, GprSet, Label, XmmSet};
 use crate::error::LoadError;
@@ -245,7 +245,7 @@ impl Compiler {
         self.walk(unit, reader, &facts.charges)
             .map_err(|Refusal| refused(body.function, self.inline.own_operator(self.operator)))?;
         self.check_size()?;
-        self.finish(body.function, out);
+        self.finish(body, facts, out);
         Ok(())
     }
 
@@ -346,7 +346,7 @@ impl Compiler {
     }
 
     /// Emits what stands around the body, and hands everything over.
-    fn finish(&mut self, function: u32, out: &mut CompiledCode) {
+    fn finish(&mut self, body: &ValidBody<'_>, facts: &Facts, out: &mut CompiledCode) {
         if self.reachable {
             self.emit_epilogue();
         }
@@ -367,16 +367,18 @@ impl Compiler {
         let padded = out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT);
         out.bytes.resize(padded, 0xCC);
         let start = out.bytes.len() as u32;
-        let (body, before_it) = self.asm.buf.bytes().split_at(body_len);
+        let (code, before_it) = self.asm.buf.bytes().split_at(body_len);
         out.bytes.extend_from_slice(before_it);
-        out.bytes.extend_from_slice(body);
+        out.bytes.extend_from_slice(code);
         let end = out.bytes.len() as u32;
+        let (calls, traps) = (!self.calls.is_empty(), !self.traps.is_empty());
+        let made = Made { calls, traps, reads_context: self.reads_context };
         out.functions.push(CompiledFunction {
-            function,
+            function: body.function,
             code: start..end,
             frameless: prologue.frameless,
-            // Trap sites, the stack check among them, and what callees do need it too.
-            reads_context: self.reads_context || !self.traps.is_empty() || !self.calls.is_empty(),
+            tier: Some(Tier::Baseline),
+            plain: plain(body, facts, &made),
         });
 
         let shift = start + prologue_len;

@@ -8,8 +8,8 @@ use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, NasmFormatter};
 use super::super::abi::Layout;
 use super::super::{CompileOptions, CompiledCode, CpuFeatures, Unit};
 use super::Compiler;
-use crate::error::{LoadError, TrapCode};
-use crate::module::{Limits, SmallFunctions, Validation, load};
+use crate::error::{LoadError, NotPlain, TrapCode};
+use crate::module::{Limits, SmallFunctions, Validation, load_whole};
 
 /// What this tier makes of a processor that has everything.
 const MODERN: CpuFeatures =
@@ -22,20 +22,20 @@ fn try_compile(wat: &str, cpu: CpuFeatures) -> Result<CompiledCode, LoadError> {
 /// With small functions in the place of calls, or without.
 fn try_compile_and(wat: &str, cpu: CpuFeatures, inlines: bool) -> Result<CompiledCode, LoadError> {
     let binary = wat::parse_str(wat).expect("the test's text is well-formed");
-    let mut loaded = load(&binary, &Limits::default())?;
-    loaded.info.type_ids = (1..).take(loaded.info.types.len()).collect();
-    let layout = Layout::of(&loaded.info);
+    let (info, bodies) = load_whole(&binary, &Limits::default())?;
+    let type_ids = &(1..).take(info.types.len()).collect::<Vec<_>>();
+    let layout = Layout::of(&info);
     let mut compiler =
         Compiler::new(CompileOptions { cpu, record_operators: true, ..CompileOptions::PLAIN });
     let mut validation = Validation::default();
     let mut code = CompiledCode::default();
     let small = match inlines {
-        true => SmallFunctions::among(&loaded.bodies, None, false),
+        true => SmallFunctions::among(&bodies, None, false),
         false => SmallFunctions::default(),
     };
     let in_segments = Default::default();
-    let unit = Unit { info: &loaded.info, layout: &layout, small, in_segments };
-    for body in loaded.bodies {
+    let unit = Unit { info: &info, type_ids, layout: &layout, small, in_segments };
+    for body in bodies {
         let valid = body.validate(&mut validation)?;
         compiler.compile(&unit, &valid, &validation.facts, &mut code)?;
     }
@@ -272,7 +272,7 @@ fn every_access_is_a_trap_site_of_its_operator() {
            (i32.store8 (local.get 0) (i32.const 1))
            (i32.add (i32.load (local.get 0)) (i32.load offset=4 (local.get 0)))))",
     );
-    assert!(code.functions[0].reads_context && code.functions[0].frameless);
+    assert!(code.functions[0].plain == Err(NotPlain::Traps) && code.functions[0].frameless);
     let operators = code.operators.as_deref().expect("recorded");
     let codes = code.traps.iter().map(|site| site.code).collect::<Vec<_>>();
     assert_eq!(codes, [TrapCode::MemoryOutOfBounds; 3]);
@@ -300,17 +300,15 @@ fn what_reads_the_context_says_so() {
         "(result i32) memory.size",
         "(result i32) table.size",
         "(result funcref) (ref.func 0)",
-        "data.drop 0",
     ] {
         let code = compile(&format!(
             "(module (memory 1) (data \"a\") (table 1 funcref) (elem declare func 0)
                (global (mut i32) (i32.const 0)) (func {function}))"
         ));
-        assert!(code.functions[0].reads_context, "{function}");
+        assert_eq!(code.functions[0].plain, Err(NotPlain::Instance), "{function}");
     }
-    assert!(
-        !compile("(module (func (result funcref) (ref.null func)))").functions[0].reads_context
-    );
+    let code = compile("(module (func (result funcref) (ref.null func)))");
+    assert_eq!(code.functions[0].plain, Ok(()));
 }
 
 #[test]

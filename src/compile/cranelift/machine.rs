@@ -12,11 +12,11 @@ use cranelift_codegen::{Context, Final, FinalizedRelocTarget, MachSrcLoc};
 use super::origins::{Origins, access_of};
 use crate::compile::abi::{RAISE_TRAP, RAISE_TRAP_LEN, Signature};
 use crate::compile::{
-    CallSite, CompiledCode, CompiledFunction, CpuFeatures, FUNCTION_ALIGNMENT, OperatorStart,
-    Relocation, TrapSite, Unit,
+    CallSite, CompiledCode, CompiledFunction, CpuFeatures, FUNCTION_ALIGNMENT, Made, OperatorStart,
+    Relocation, Tier, TrapSite, Unit, plain,
 };
 use crate::error::TrapCode;
-use crate::module::ValidBody;
+use crate::module::{Facts, ValidBody};
 
 /// The flags that hold for every function, with the reason where it is not the name.
 const FLAGS: &[(&str, &str)] = &[
@@ -133,6 +133,7 @@ fn without_frame<'c>(
 /// Appends the function that the context holds compiled.
 pub(super) fn append(
     body: &ValidBody<'_>,
+    facts: &Facts,
     unit: &Unit<'_>,
     context: &Context,
     origins: &Origins,
@@ -216,11 +217,17 @@ pub(super) fn append(
     }
     let raises = raise_without_signals(&mut out.bytes, &mut out.traps[first_trap..]);
     origins.locate_traps(&mut out.traps[first_trap..], &mut out.inlined);
+    let made = Made {
+        calls: out.calls.len() > first_call,
+        traps: out.traps.len() > first_trap,
+        reads_context: raises || reads_context(&context.func),
+    };
     out.functions.push(CompiledFunction {
         function: body.function,
         code: start..out.bytes.len() as u32,
         frameless: bare.is_some(),
-        reads_context: raises || reads_context(&context.func),
+        tier: Some(Tier::Cranelift),
+        plain: plain(body, facts, &made),
     });
     Ok(())
 }

@@ -122,7 +122,7 @@ impl Compiler {
             Ok(_) => {
                 self.state.origins.forget_dropped(&self.context.func);
                 let (record, origins) = (self.options.record_operators, &self.state.origins);
-                machine::append(body, unit, &self.context, origins, record, out)
+                machine::append(body, facts, unit, &self.context, origins, record, out)
             }
             Err(message) => Err(message),
         };
@@ -133,13 +133,11 @@ impl Compiler {
     #[cfg(any(test, feature = "listing"))]
     pub fn clif(
         &mut self,
-        info: &ModuleInfo,
-        layout: &Layout,
+        unit: &Unit<'_>,
         body: &ValidBody<'_>,
         facts: &Facts,
     ) -> Result<String, LoadError> {
-        let (small, in_segments) = Default::default();
-        self.translate(&Unit { info, layout, small, in_segments }, body, facts)?;
+        self.translate(unit, body, facts)?;
         Ok(self.context.func.display().to_string())
     }
 
@@ -156,6 +154,7 @@ impl Compiler {
         let mut operators = body.operators();
         let mut translator = Translator {
             info: unit.info,
+            type_ids: unit.type_ids,
             layout: unit.layout,
             function: body.function,
             facts,
@@ -193,6 +192,7 @@ impl Compiler {
 /// The function of one body's translation, half done.
 struct Translator<'t> {
     info: &'t ModuleInfo,
+    type_ids: &'t [u32],
     layout: &'t Layout,
     function: u32,
     facts: &'t Facts,

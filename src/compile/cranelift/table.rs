@@ -189,7 +189,7 @@ impl Translator<'_> {
     fn check_type(&mut self, element: Value, ty: u32) {
         let flags = self.trusted(Region::Elements);
         let found = self.builder.ins().load(I32, flags, element, TYPE_ID.0);
-        let wanted = i64::from(self.info.type_ids[ty as usize]);
+        let wanted = i64::from(self.type_ids[ty as usize]);
         let fits = self.builder.ins().icmp_imm_u(IntCC::Equal, found, wanted);
         let (next, differs) = (self.builder.create_block(), self.builder.create_block());
         self.builder.set_cold_block(differs);

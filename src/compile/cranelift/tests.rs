@@ -8,8 +8,8 @@ use super::machine::{from_clif, to_clif};
 use super::{Compiler, isa};
 use crate::compile::abi::Layout;
 use crate::compile::{CompileOptions, CompiledCode, CpuFeatures, TrapSite, Unit};
-use crate::error::{LoadError, TrapCode};
-use crate::module::{self, Limits, ModuleInfo, SmallFunctions, Validation};
+use crate::error::{LoadError, NotPlain, TrapCode};
+use crate::module::{self, Limits, SmallFunctions, Validation};
 
 fn compiler(cpu: CpuFeatures) -> Compiler {
     let options = CompileOptions { cpu, record_operators: true, ..CompileOptions::PLAIN };
@@ -19,46 +19,40 @@ fn compiler(cpu: CpuFeatures) -> Compiler {
 /// Has `each` look at every body of a module in the text format, after validation.
 fn with_bodies(
     text: &str,
-    mut each: impl FnMut(
-        &ModuleInfo,
-        &Layout,
-        &module::ValidBody<'_>,
-        &module::Facts,
-    ) -> Result<(), LoadError>,
+    mut each: impl FnMut(&Unit<'_>, &module::ValidBody<'_>, &module::Facts) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
     let binary = wat::parse_str(text).expect("a module");
-    let mut loaded = module::load(&binary, &Limits::default()).expect("a module");
+    let (info, bodies) = module::load_whole(&binary, &Limits::default()).expect("a module");
+    let (info, layout) = (&info, &Layout::of(&info));
     // As if every type were interned in its order.
-    loaded.info.type_ids = (1..=loaded.info.types.len() as u32).collect();
-    let layout = Layout::of(&loaded.info);
+    let type_ids = &(1..=info.types.len() as u32).collect::<Vec<_>>();
+    let small = SmallFunctions::default();
+    let unit = Unit { info, type_ids, layout, small, in_segments: info.functions_in_segments() };
     let mut validation = Validation::default();
-    for body in loaded.bodies {
+    for body in bodies {
         let body = body.validate(&mut validation).expect("a valid body");
-        each(&loaded.info, &layout, &body, &validation.facts)?;
+        each(&unit, &body, &validation.facts)?;
     }
     Ok(())
 }
 
 fn compile_for(cpu: CpuFeatures, text: &str) -> Result<CompiledCode, LoadError> {
     let (mut compiler, mut code) = (compiler(cpu), CompiledCode::default());
-    with_bodies(text, |info, layout, body, facts| {
-        let in_segments = info.functions_in_segments();
-        let unit = Unit { info, layout, small: SmallFunctions::default(), in_segments };
-        compiler.compile(&unit, body, facts, &mut code)
-    })?;
+    with_bodies(text, |unit, body, facts| compiler.compile(unit, body, facts, &mut code))?;
     Ok(code)
 }
 
 /// The direct calls that are left of a module whose small functions take the place of calls.
 fn calls_left(text: &str) -> usize {
     let binary = wat::parse_str(text).expect("a module");
-    let loaded = module::load(&binary, &Limits::default()).expect("a module");
-    let (info, layout) = (&loaded.info, &Layout::of(&loaded.info));
-    let small = SmallFunctions::among(&loaded.bodies, None, false);
-    let unit = Unit { info, layout, small, in_segments: info.functions_in_segments() };
+    let (info, bodies) = module::load_whole(&binary, &Limits::default()).expect("a module");
+    let (info, layout) = (&info, &Layout::of(&info));
+    let small = SmallFunctions::among(&bodies, None, false);
+    let in_segments = info.functions_in_segments();
+    let unit = Unit { info, type_ids: &[], layout, small, in_segments };
     let (mut validation, mut code) = (Validation::default(), CompiledCode::default());
     let mut compiler = compiler(CpuFeatures::FLOOR);
-    for body in loaded.bodies {
+    for body in bodies {
         let body = body.validate(&mut validation).expect("a valid body");
         compiler.compile(&unit, &body, &validation.facts, &mut code).expect("code");
     }
@@ -88,8 +82,8 @@ fn compile(text: &str) -> CompiledCode {
 
 fn clif(text: &str) -> String {
     let (mut compiler, mut all) = (compiler(CpuFeatures::FLOOR), String::new());
-    with_bodies(text, |info, layout, body, facts| {
-        all += &compiler.clif(info, layout, body, facts)?;
+    with_bodies(text, |unit, body, facts| {
+        all += &compiler.clif(unit, body, facts)?;
         Ok(())
     })
     .expect("IR");
@@ -128,7 +122,7 @@ fn traps_call_the_routine() {
     // Where they come from is known of each.
     let calls: Vec<_> = code.traps.iter().filter(|trap| raising(&code, trap)).collect();
     assert!(calls.len() == 3 && calls.is_sorted_by(|a, b| a.wasm_offset < b.wasm_offset));
-    assert!(code.functions[0].reads_context);
+    assert_eq!(code.functions[0].plain, Err(NotPlain::Traps));
     let code = divisions(200);
     let near = code.traps.iter().filter(|trap| raising(&code, trap)).count();
     assert!((10..100).contains(&near), "{near}");
