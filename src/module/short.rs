@@ -36,6 +36,8 @@ enum Step<'c> {
 
 /// Visits the first operator, unless it is left to wasmparser's reader.
 #[inline(always)]
+// A range is not part of the one jump that the others become, but compared with before it.
+#[expect(clippy::manual_range_patterns)]
 fn visit_one<'a, 'c, V>(all: &'c [u8], visitor: &mut V) -> Result<Step<'c>>
 where
     V: VisitOperator<'a, Output = Result<()>>,

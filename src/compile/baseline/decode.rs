@@ -198,8 +198,10 @@ const M64: Size = Size::S64;
 impl Compiler {
     /// Emits the next operator, which can be executed; `false` if this leaves it to wasmparser's
     /// reader, and has read nothing.
-    // Into the loop that is its only caller, where what has been read stays in registers.
+    // Into the loop that is its only caller, where what has been read stays in registers. One jump leads to
+    // each operator here: a range would be compared with before.
     #[inline(always)]
+    #[expect(clippy::manual_range_patterns)]
     pub(super) fn operator(
         &mut self,
         code: &mut Code<'_>,
