@@ -201,6 +201,7 @@ impl Compiler {
     // Into the loop that is its only caller, where what has been read stays in registers. One jump leads to
     // each operator here: a range would be compared with before.
     #[inline(always)]
+    #[rustfmt::skip]
     #[expect(clippy::manual_range_patterns)]
     pub(super) fn operator(
         &mut self,
@@ -210,6 +211,14 @@ impl Compiler {
     ) -> bool {
         let c = self;
         let start = code.at;
+        /// Emits one without immediates that only computes.
+        macro_rules! compute {
+            ($emit:expr) => {{
+                c.look_behind(code.bytes, code.at, module);
+                $emit;
+                c.look_away();
+            }};
+        }
         match code.byte() {
             0x00 => c.unreachable(),
             0x01 => {} // nop
@@ -273,17 +282,146 @@ impl Compiler {
             0x42 => c.push_const(ValType::I64, code.signed().cast_unsigned()),
             0x43 => c.push_const(F32, u64::from(u32::from_le_bytes(code.fixed()))),
             0x44 => c.push_const(F64, u64::from_le_bytes(code.fixed())),
-            opcode @ 0x45..=0xC4 => {
-                c.look_ahead(code.ahead(code.at), module);
-                c.numeric(opcode);
-                c.look_away();
-            }
+            0x45 => compute!(c.equals_zero(I32)), // i32.eqz
+            0x46 => compute!(c.compare(Cond::E, I32)), // i32.eq
+            0x47 => compute!(c.compare(Cond::Ne, I32)), // i32.ne
+            0x48 => compute!(c.compare(Cond::L, I32)), // i32.lt_s
+            0x49 => compute!(c.compare(Cond::B, I32)), // i32.lt_u
+            0x4A => compute!(c.compare(Cond::G, I32)), // i32.gt_s
+            0x4B => compute!(c.compare(Cond::A, I32)), // i32.gt_u
+            0x4C => compute!(c.compare(Cond::Le, I32)), // i32.le_s
+            0x4D => compute!(c.compare(Cond::Be, I32)), // i32.le_u
+            0x4E => compute!(c.compare(Cond::Ge, I32)), // i32.ge_s
+            0x4F => compute!(c.compare(Cond::Ae, I32)), // i32.ge_u
+            0x50 => compute!(c.equals_zero(I64)), // i64.eqz
+            0x51 => compute!(c.compare(Cond::E, I64)), // i64.eq
+            0x52 => compute!(c.compare(Cond::Ne, I64)), // i64.ne
+            0x53 => compute!(c.compare(Cond::L, I64)), // i64.lt_s
+            0x54 => compute!(c.compare(Cond::B, I64)), // i64.lt_u
+            0x55 => compute!(c.compare(Cond::G, I64)), // i64.gt_s
+            0x56 => compute!(c.compare(Cond::A, I64)), // i64.gt_u
+            0x57 => compute!(c.compare(Cond::Le, I64)), // i64.le_s
+            0x58 => compute!(c.compare(Cond::Be, I64)), // i64.le_u
+            0x59 => compute!(c.compare(Cond::Ge, I64)), // i64.ge_s
+            0x5A => compute!(c.compare(Cond::Ae, I64)), // i64.ge_u
+            0x5B => compute!(c.float_compare(FloatCompare::Eq, F32)), // f32.eq
+            0x5C => compute!(c.float_compare(FloatCompare::Ne, F32)), // f32.ne
+            0x5D => compute!(c.float_compare(FloatCompare::Lt, F32)), // f32.lt
+            0x5E => compute!(c.float_compare(FloatCompare::Gt, F32)), // f32.gt
+            0x5F => compute!(c.float_compare(FloatCompare::Le, F32)), // f32.le
+            0x60 => compute!(c.float_compare(FloatCompare::Ge, F32)), // f32.ge
+            0x61 => compute!(c.float_compare(FloatCompare::Eq, F64)), // f64.eq
+            0x62 => compute!(c.float_compare(FloatCompare::Ne, F64)), // f64.ne
+            0x63 => compute!(c.float_compare(FloatCompare::Lt, F64)), // f64.lt
+            0x64 => compute!(c.float_compare(FloatCompare::Gt, F64)), // f64.gt
+            0x65 => compute!(c.float_compare(FloatCompare::Le, F64)), // f64.le
+            0x66 => compute!(c.float_compare(FloatCompare::Ge, F64)), // f64.ge
+            0x67 => compute!(c.count(Count::LeadingZeros, I32)), // i32.clz
+            0x68 => compute!(c.count(Count::TrailingZeros, I32)), // i32.ctz
+            0x69 => compute!(c.count(Count::Ones, I32)), // i32.popcnt
+            0x6A => compute!(c.alu(Alu::Add, I32)), // i32.add
+            0x6B => compute!(c.alu(Alu::Sub, I32)), // i32.sub
+            0x6C => compute!(c.multiply(I32)), // i32.mul
+            0x6D => compute!(c.divide(Division::DIV_S, I32)), // i32.div_s
+            0x6E => compute!(c.divide(Division::DIV_U, I32)), // i32.div_u
+            0x6F => compute!(c.divide(Division::REM_S, I32)), // i32.rem_s
+            0x70 => compute!(c.divide(Division::REM_U, I32)), // i32.rem_u
+            0x71 => compute!(c.alu(Alu::And, I32)), // i32.and
+            0x72 => compute!(c.alu(Alu::Or, I32)), // i32.or
+            0x73 => compute!(c.alu(Alu::Xor, I32)), // i32.xor
+            0x74 => compute!(c.shift(Shift::Shl, I32)), // i32.shl
+            0x75 => compute!(c.shift(Shift::Sar, I32)), // i32.shr_s
+            0x76 => compute!(c.shift(Shift::Shr, I32)), // i32.shr_u
+            0x77 => compute!(c.shift(Shift::Rol, I32)), // i32.rotl
+            0x78 => compute!(c.shift(Shift::Ror, I32)), // i32.rotr
+            0x79 => compute!(c.count(Count::LeadingZeros, I64)), // i64.clz
+            0x7A => compute!(c.count(Count::TrailingZeros, I64)), // i64.ctz
+            0x7B => compute!(c.count(Count::Ones, I64)), // i64.popcnt
+            0x7C => compute!(c.alu(Alu::Add, I64)), // i64.add
+            0x7D => compute!(c.alu(Alu::Sub, I64)), // i64.sub
+            0x7E => compute!(c.multiply(I64)), // i64.mul
+            0x7F => compute!(c.divide(Division::DIV_S, I64)), // i64.div_s
+            0x80 => compute!(c.divide(Division::DIV_U, I64)), // i64.div_u
+            0x81 => compute!(c.divide(Division::REM_S, I64)), // i64.rem_s
+            0x82 => compute!(c.divide(Division::REM_U, I64)), // i64.rem_u
+            0x83 => compute!(c.alu(Alu::And, I64)), // i64.and
+            0x84 => compute!(c.alu(Alu::Or, I64)), // i64.or
+            0x85 => compute!(c.alu(Alu::Xor, I64)), // i64.xor
+            0x86 => compute!(c.shift(Shift::Shl, I64)), // i64.shl
+            0x87 => compute!(c.shift(Shift::Sar, I64)), // i64.shr_s
+            0x88 => compute!(c.shift(Shift::Shr, I64)), // i64.shr_u
+            0x89 => compute!(c.shift(Shift::Rol, I64)), // i64.rotl
+            0x8A => compute!(c.shift(Shift::Ror, I64)), // i64.rotr
+            0x8B => compute!(c.float_abs(F32)), // f32.abs
+            0x8C => compute!(c.float_neg(F32)), // f32.neg
+            0x8D => compute!(c.float_round(Rounding::Up, F32)), // f32.ceil
+            0x8E => compute!(c.float_round(Rounding::Down, F32)), // f32.floor
+            0x8F => compute!(c.float_round(Rounding::Zero, F32)), // f32.trunc
+            0x90 => compute!(c.float_round(Rounding::Nearest, F32)), // f32.nearest
+            0x91 => compute!(c.float_sqrt(F32)), // f32.sqrt
+            0x92 => compute!(c.float_binary(FloatOp::Add, F32)), // f32.add
+            0x93 => compute!(c.float_binary(FloatOp::Sub, F32)), // f32.sub
+            0x94 => compute!(c.float_binary(FloatOp::Mul, F32)), // f32.mul
+            0x95 => compute!(c.float_binary(FloatOp::Div, F32)), // f32.div
+            0x96 => compute!(c.float_extreme(FloatOp::Min, F32)), // f32.min
+            0x97 => compute!(c.float_extreme(FloatOp::Max, F32)), // f32.max
+            0x98 => compute!(c.float_copysign(F32)), // f32.copysign
+            0x99 => compute!(c.float_abs(F64)), // f64.abs
+            0x9A => compute!(c.float_neg(F64)), // f64.neg
+            0x9B => compute!(c.float_round(Rounding::Up, F64)), // f64.ceil
+            0x9C => compute!(c.float_round(Rounding::Down, F64)), // f64.floor
+            0x9D => compute!(c.float_round(Rounding::Zero, F64)), // f64.trunc
+            0x9E => compute!(c.float_round(Rounding::Nearest, F64)), // f64.nearest
+            0x9F => compute!(c.float_sqrt(F64)), // f64.sqrt
+            0xA0 => compute!(c.float_binary(FloatOp::Add, F64)), // f64.add
+            0xA1 => compute!(c.float_binary(FloatOp::Sub, F64)), // f64.sub
+            0xA2 => compute!(c.float_binary(FloatOp::Mul, F64)), // f64.mul
+            0xA3 => compute!(c.float_binary(FloatOp::Div, F64)), // f64.div
+            0xA4 => compute!(c.float_extreme(FloatOp::Min, F64)), // f64.min
+            0xA5 => compute!(c.float_extreme(FloatOp::Max, F64)), // f64.max
+            0xA6 => compute!(c.float_copysign(F64)), // f64.copysign
+            0xA7 => compute!(c.wrap()), // i32.wrap_i64
+            0xA8 => compute!(c.truncate_float(Truncation::signed(F32, I32))), // i32.trunc_f32_s
+            0xA9 => compute!(c.truncate_float(Truncation::unsigned(F32, I32))), // i32.trunc_f32_u
+            0xAA => compute!(c.truncate_float(Truncation::signed(F64, I32))), // i32.trunc_f64_s
+            0xAB => compute!(c.truncate_float(Truncation::unsigned(F64, I32))), // i32.trunc_f64_u
+            0xAC => compute!(c.sign_extend(I32, I64)), // i64.extend_i32_s
+            0xAD => compute!(c.zero_extend()), // i64.extend_i32_u
+            0xAE => compute!(c.truncate_float(Truncation::signed(F32, I64))), // i64.trunc_f32_s
+            0xAF => compute!(c.truncate_float(Truncation::unsigned(F32, I64))), // i64.trunc_f32_u
+            0xB0 => compute!(c.truncate_float(Truncation::signed(F64, I64))), // i64.trunc_f64_s
+            0xB1 => compute!(c.truncate_float(Truncation::unsigned(F64, I64))), // i64.trunc_f64_u
+            0xB2 => compute!(c.convert_signed(I32, F32)), // f32.convert_i32_s
+            0xB3 => compute!(c.convert_unsigned(I32, F32)), // f32.convert_i32_u
+            0xB4 => compute!(c.convert_signed(I64, F32)), // f32.convert_i64_s
+            0xB5 => compute!(c.convert_unsigned(I64, F32)), // f32.convert_i64_u
+            0xB6 => compute!(c.demote()), // f32.demote_f64
+            0xB7 => compute!(c.convert_signed(I32, F64)), // f64.convert_i32_s
+            0xB8 => compute!(c.convert_unsigned(I32, F64)), // f64.convert_i32_u
+            0xB9 => compute!(c.convert_signed(I64, F64)), // f64.convert_i64_s
+            0xBA => compute!(c.convert_unsigned(I64, F64)), // f64.convert_i64_u
+            0xBB => compute!(c.promote()), // f64.promote_f32
+            0xBC => compute!(c.float_bits(F32)), // i32.reinterpret_f32
+            0xBD => compute!(c.float_bits(F64)), // i64.reinterpret_f64
+            0xBE => compute!(c.float_from_bits(F32)), // f32.reinterpret_i32
+            0xBF => compute!(c.float_from_bits(F64)), // f64.reinterpret_i64
+            0xC0 => compute!(c.sign_extend(Size::S8, I32)), // i32.extend8_s
+            0xC1 => compute!(c.sign_extend(Size::S16, I32)), // i32.extend16_s
+            0xC2 => compute!(c.sign_extend(Size::S8, I64)), // i64.extend8_s
+            0xC3 => compute!(c.sign_extend(Size::S16, I64)), // i64.extend16_s
+            0xC4 => compute!(c.sign_extend(I32, I64)), // i64.extend32_s
             _ => {
                 code.at = start;
                 return false;
             }
         }
         true
+    }
+
+    /// Looks at the operator that starts there. Not inlined: each operator that computes does this.
+    #[inline(never)]
+    fn look_behind(&mut self, bytes: &[u8], at: usize, module: &ModuleInfo) {
+        self.look_ahead(Code { bytes, at }.ahead(at), module);
     }
 
     // Not inlined, for what is left in the loop over the operators.
@@ -328,142 +466,5 @@ impl Compiler {
             _ => M64, // i64.store, f64.store
         };
         self.store_low(width, access);
-    }
-
-    /// Operators without immediates that only compute.
-    #[rustfmt::skip]
-    fn numeric(&mut self, opcode: u8) {
-        let c = self;
-        match opcode {
-            0x45 => c.equals_zero(I32), // i32.eqz
-            0x46 => c.compare(Cond::E, I32), // i32.eq
-            0x47 => c.compare(Cond::Ne, I32), // i32.ne
-            0x48 => c.compare(Cond::L, I32), // i32.lt_s
-            0x49 => c.compare(Cond::B, I32), // i32.lt_u
-            0x4A => c.compare(Cond::G, I32), // i32.gt_s
-            0x4B => c.compare(Cond::A, I32), // i32.gt_u
-            0x4C => c.compare(Cond::Le, I32), // i32.le_s
-            0x4D => c.compare(Cond::Be, I32), // i32.le_u
-            0x4E => c.compare(Cond::Ge, I32), // i32.ge_s
-            0x4F => c.compare(Cond::Ae, I32), // i32.ge_u
-            0x50 => c.equals_zero(I64), // i64.eqz
-            0x51 => c.compare(Cond::E, I64), // i64.eq
-            0x52 => c.compare(Cond::Ne, I64), // i64.ne
-            0x53 => c.compare(Cond::L, I64), // i64.lt_s
-            0x54 => c.compare(Cond::B, I64), // i64.lt_u
-            0x55 => c.compare(Cond::G, I64), // i64.gt_s
-            0x56 => c.compare(Cond::A, I64), // i64.gt_u
-            0x57 => c.compare(Cond::Le, I64), // i64.le_s
-            0x58 => c.compare(Cond::Be, I64), // i64.le_u
-            0x59 => c.compare(Cond::Ge, I64), // i64.ge_s
-            0x5A => c.compare(Cond::Ae, I64), // i64.ge_u
-            0x5B => c.float_compare(FloatCompare::Eq, F32), // f32.eq
-            0x5C => c.float_compare(FloatCompare::Ne, F32), // f32.ne
-            0x5D => c.float_compare(FloatCompare::Lt, F32), // f32.lt
-            0x5E => c.float_compare(FloatCompare::Gt, F32), // f32.gt
-            0x5F => c.float_compare(FloatCompare::Le, F32), // f32.le
-            0x60 => c.float_compare(FloatCompare::Ge, F32), // f32.ge
-            0x61 => c.float_compare(FloatCompare::Eq, F64), // f64.eq
-            0x62 => c.float_compare(FloatCompare::Ne, F64), // f64.ne
-            0x63 => c.float_compare(FloatCompare::Lt, F64), // f64.lt
-            0x64 => c.float_compare(FloatCompare::Gt, F64), // f64.gt
-            0x65 => c.float_compare(FloatCompare::Le, F64), // f64.le
-            0x66 => c.float_compare(FloatCompare::Ge, F64), // f64.ge
-            0x67 => c.count(Count::LeadingZeros, I32), // i32.clz
-            0x68 => c.count(Count::TrailingZeros, I32), // i32.ctz
-            0x69 => c.count(Count::Ones, I32), // i32.popcnt
-            0x6A => c.alu(Alu::Add, I32), // i32.add
-            0x6B => c.alu(Alu::Sub, I32), // i32.sub
-            0x6C => c.multiply(I32), // i32.mul
-            0x6D => c.divide(Division::DIV_S, I32), // i32.div_s
-            0x6E => c.divide(Division::DIV_U, I32), // i32.div_u
-            0x6F => c.divide(Division::REM_S, I32), // i32.rem_s
-            0x70 => c.divide(Division::REM_U, I32), // i32.rem_u
-            0x71 => c.alu(Alu::And, I32), // i32.and
-            0x72 => c.alu(Alu::Or, I32), // i32.or
-            0x73 => c.alu(Alu::Xor, I32), // i32.xor
-            0x74 => c.shift(Shift::Shl, I32), // i32.shl
-            0x75 => c.shift(Shift::Sar, I32), // i32.shr_s
-            0x76 => c.shift(Shift::Shr, I32), // i32.shr_u
-            0x77 => c.shift(Shift::Rol, I32), // i32.rotl
-            0x78 => c.shift(Shift::Ror, I32), // i32.rotr
-            0x79 => c.count(Count::LeadingZeros, I64), // i64.clz
-            0x7A => c.count(Count::TrailingZeros, I64), // i64.ctz
-            0x7B => c.count(Count::Ones, I64), // i64.popcnt
-            0x7C => c.alu(Alu::Add, I64), // i64.add
-            0x7D => c.alu(Alu::Sub, I64), // i64.sub
-            0x7E => c.multiply(I64), // i64.mul
-            0x7F => c.divide(Division::DIV_S, I64), // i64.div_s
-            0x80 => c.divide(Division::DIV_U, I64), // i64.div_u
-            0x81 => c.divide(Division::REM_S, I64), // i64.rem_s
-            0x82 => c.divide(Division::REM_U, I64), // i64.rem_u
-            0x83 => c.alu(Alu::And, I64), // i64.and
-            0x84 => c.alu(Alu::Or, I64), // i64.or
-            0x85 => c.alu(Alu::Xor, I64), // i64.xor
-            0x86 => c.shift(Shift::Shl, I64), // i64.shl
-            0x87 => c.shift(Shift::Sar, I64), // i64.shr_s
-            0x88 => c.shift(Shift::Shr, I64), // i64.shr_u
-            0x89 => c.shift(Shift::Rol, I64), // i64.rotl
-            0x8A => c.shift(Shift::Ror, I64), // i64.rotr
-            0x8B => c.float_abs(F32), // f32.abs
-            0x8C => c.float_neg(F32), // f32.neg
-            0x8D => c.float_round(Rounding::Up, F32), // f32.ceil
-            0x8E => c.float_round(Rounding::Down, F32), // f32.floor
-            0x8F => c.float_round(Rounding::Zero, F32), // f32.trunc
-            0x90 => c.float_round(Rounding::Nearest, F32), // f32.nearest
-            0x91 => c.float_sqrt(F32), // f32.sqrt
-            0x92 => c.float_binary(FloatOp::Add, F32), // f32.add
-            0x93 => c.float_binary(FloatOp::Sub, F32), // f32.sub
-            0x94 => c.float_binary(FloatOp::Mul, F32), // f32.mul
-            0x95 => c.float_binary(FloatOp::Div, F32), // f32.div
-            0x96 => c.float_extreme(FloatOp::Min, F32), // f32.min
-            0x97 => c.float_extreme(FloatOp::Max, F32), // f32.max
-            0x98 => c.float_copysign(F32), // f32.copysign
-            0x99 => c.float_abs(F64), // f64.abs
-            0x9A => c.float_neg(F64), // f64.neg
-            0x9B => c.float_round(Rounding::Up, F64), // f64.ceil
-            0x9C => c.float_round(Rounding::Down, F64), // f64.floor
-            0x9D => c.float_round(Rounding::Zero, F64), // f64.trunc
-            0x9E => c.float_round(Rounding::Nearest, F64), // f64.nearest
-            0x9F => c.float_sqrt(F64), // f64.sqrt
-            0xA0 => c.float_binary(FloatOp::Add, F64), // f64.add
-            0xA1 => c.float_binary(FloatOp::Sub, F64), // f64.sub
-            0xA2 => c.float_binary(FloatOp::Mul, F64), // f64.mul
-            0xA3 => c.float_binary(FloatOp::Div, F64), // f64.div
-            0xA4 => c.float_extreme(FloatOp::Min, F64), // f64.min
-            0xA5 => c.float_extreme(FloatOp::Max, F64), // f64.max
-            0xA6 => c.float_copysign(F64), // f64.copysign
-            0xA7 => c.wrap(), // i32.wrap_i64
-            0xA8 => c.truncate_float(Truncation::signed(F32, I32)), // i32.trunc_f32_s
-            0xA9 => c.truncate_float(Truncation::unsigned(F32, I32)), // i32.trunc_f32_u
-            0xAA => c.truncate_float(Truncation::signed(F64, I32)), // i32.trunc_f64_s
-            0xAB => c.truncate_float(Truncation::unsigned(F64, I32)), // i32.trunc_f64_u
-            0xAC => c.sign_extend(I32, I64), // i64.extend_i32_s
-            0xAD => c.zero_extend(), // i64.extend_i32_u
-            0xAE => c.truncate_float(Truncation::signed(F32, I64)), // i64.trunc_f32_s
-            0xAF => c.truncate_float(Truncation::unsigned(F32, I64)), // i64.trunc_f32_u
-            0xB0 => c.truncate_float(Truncation::signed(F64, I64)), // i64.trunc_f64_s
-            0xB1 => c.truncate_float(Truncation::unsigned(F64, I64)), // i64.trunc_f64_u
-            0xB2 => c.convert_signed(I32, F32), // f32.convert_i32_s
-            0xB3 => c.convert_unsigned(I32, F32), // f32.convert_i32_u
-            0xB4 => c.convert_signed(I64, F32), // f32.convert_i64_s
-            0xB5 => c.convert_unsigned(I64, F32), // f32.convert_i64_u
-            0xB6 => c.demote(), // f32.demote_f64
-            0xB7 => c.convert_signed(I32, F64), // f64.convert_i32_s
-            0xB8 => c.convert_unsigned(I32, F64), // f64.convert_i32_u
-            0xB9 => c.convert_signed(I64, F64), // f64.convert_i64_s
-            0xBA => c.convert_unsigned(I64, F64), // f64.convert_i64_u
-            0xBB => c.promote(), // f64.promote_f32
-            0xBC => c.float_bits(F32), // i32.reinterpret_f32
-            0xBD => c.float_bits(F64), // i64.reinterpret_f64
-            0xBE => c.float_from_bits(F32), // f32.reinterpret_i32
-            0xBF => c.float_from_bits(F64), // f64.reinterpret_i64
-            0xC0 => c.sign_extend(Size::S8, I32), // i32.extend8_s
-            0xC1 => c.sign_extend(Size::S16, I32), // i32.extend16_s
-            0xC2 => c.sign_extend(Size::S8, I64), // i64.extend8_s
-            0xC3 => c.sign_extend(Size::S16, I64), // i64.extend16_s
-            0xC4 => c.sign_extend(I32, I64), // i64.extend32_s
-            _ => {}
-        }
     }
 }
