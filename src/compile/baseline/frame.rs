@@ -1,6 +1,7 @@
-//! Frames: where each local lives, what the frame holds, how a function is entered and left.
+//! Frames: what the frame holds, how a function is entered and left.
 //!
-//! Owns the choice of homes, the layout of the frame, and prologue and epilogue.
+//! Owns the layout of the frame, and prologue and epilogue. Which locals are in registers instead is
+//! decided in `homes.rs`.
 //!
 //! Every local that is used has **one home for the whole function**, a register or a slot, so that
 //! no branch ever moves a local. Downwards from rbp the frame holds:
@@ -24,9 +25,9 @@
 use std::mem;
 
 use super::Compiler;
-use super::registers::{Operand, Registers, slot};
+use super::registers::{Operand, slot};
 use super::value::Entry;
-use crate::asm::{Alu, Cond, Gpr, GprSet, Mem, Size, Xmm, XmmSet};
+use crate::asm::{Alu, Cond, Gpr, GprSet, Mem, Size};
 use crate::compile::abi::{
     CALLEE_SAVED, FLOAT_SCRATCH, Location, SCRATCH, STACK_LIMIT, UNCHECKED_FRAME, VMCTX,
 };
@@ -145,189 +146,24 @@ impl Frame {
     }
 }
 
-/// The locals with the most uses, of one register class, hottest first, and of those with as many the
-/// lower one.
-struct Hottest<const N: usize> {
-    /// The uses, and below them the local with all bits inverted: the greater, the hotter.
-    found: [u64; N],
-    len: usize,
-}
-
-impl<const N: usize> Hottest<N> {
-    fn new() -> Self {
-        Hottest { found: [0; N], len: 0 }
-    }
-
-    // Without a branch that depends on the uses: they are hard to foresee.
-    fn offer(&mut self, uses: u32, local: u32) {
-        let mut colder = u64::from(uses) << 32 | u64::from(!local);
-        for place in &mut self.found[..self.len] {
-            (*place, colder) = ((*place).max(colder), (*place).min(colder));
-        }
-        if let Some(place) = self.found.get_mut(self.len) {
-            *place = colder;
-            self.len += 1;
-        }
-    }
-
-    /// `(uses, local)`
-    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.found[..self.len].iter().map(|found| ((found >> 32) as u32, !(*found as u32)))
-    }
-}
-
-/// A home in a callee-saved register costs a push and a pop; fewer uses are better off in a slot.
-const WORTH_SAVING: u32 = 2;
-/// The base of memory 0 does not move while code runs, so that it competes for a home as if it were one
-/// more local, used by every load and store. This stands for its index.
-const MEMORY_BASE: u32 = u32::MAX - 1;
-/// This stands for the fuel that is left, which is used by every charge.
-const FUEL: u32 = u32::MAX;
-/// With fewer accesses, each had better load the base.
-const WORTH_A_BASE: u32 = 2;
-/// Temporaries that a leaf function keeps at least, of either class.
-const LEAST_TEMPORARIES: usize = 4;
-/// Caller-saved registers, the homes of leaf functions' locals, in the order of preference. Never
-/// rax, which takes results.
-const LEAF_HOMES: [Gpr; 7] = [Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9, Gpr::Rcx, Gpr::Rdx, Gpr::R10];
-/// Caller-saved registers that are homes in functions that call, too.
-const KEPT_HOMES: [Gpr; 4] = [Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9];
-/// How many uses a call's saving and restoring of a home costs.
-const KEEPING: u32 = 4;
-/// Registers that may hold temporaries, if they are no homes.
-const TEMPORARIES: GprSet =
-    GprSet::of(&[Gpr::Rax, Gpr::Rcx, Gpr::Rdx, Gpr::Rsi, Gpr::Rdi, Gpr::R8, Gpr::R9, Gpr::R10]);
-
-/// Choosing homes.
+/// The layout of the fixed part.
 impl Compiler {
     /// Starts the frame of the function whose signature is in `self.signature`.
-    pub(super) fn assign_homes(&mut self, facts: &Facts, has_vectors: bool) {
+    pub(super) fn open_frame(&mut self, facts: &Facts, has_vectors: bool) {
         // A call into the runtime is no less of a call than any other.
         let makes_calls = facts.makes_calls || facts.calls_runtime;
         let mut kept = mem::take(&mut self.frame.kept);
         kept.clear();
         self.frame = Frame { makes_calls, wide_slots: has_vectors, kept, ..Frame::default() };
-        self.memory_base = None;
-        self.fuel_home = None;
-        self.locals.clear();
-        let locals = (0..).zip(&facts.locals);
-        self.locals.extend(locals.map(|(local, ty)| Entry::of_local(*ty, local, NOWHERE)));
-
-        let mut gprs = Hottest::<8>::new();
-        let mut xmms = Hottest::<11>::new();
-        for (local, (ty, uses)) in facts.locals.iter().zip(&facts.uses).enumerate() {
-            if *uses == 0 {
-                continue;
-            }
-            if ty.is_vector_class() {
-                xmms.offer(*uses, local as u32);
-            } else {
-                gprs.offer(*uses, local as u32);
-            }
-        }
-        if facts.memory_accesses >= WORTH_A_BASE {
-            gprs.offer(facts.memory_accesses, MEMORY_BASE);
-        }
-        if facts.has_loops && !facts.charges.is_empty() {
-            gprs.offer(facts.charge_weight, FUEL);
-        }
-        let gpr_homes = self.assign_gprs(&gprs, facts);
-        let xmm_homes = self.assign_xmms(&xmms, facts);
-        let all_xmms = Xmm::ALL.into_iter().fold(XmmSet::EMPTY, XmmSet::with);
-        self.registers = Registers::new(
-            TEMPORARIES.minus(gpr_homes),
-            all_xmms.minus(xmm_homes).without(FLOAT_SCRATCH),
-        );
-        self.frame.saved = gpr_homes.intersect(CALLEE_SAVED);
+        self.frame.saved = self.assign_homes(facts, makes_calls).intersect(CALLEE_SAVED);
         self.frame.fixed_bytes = self.frame.pushed_bytes();
         self.assign_slots(facts);
         self.keep_homes();
     }
 
     /// Where a parameter arrives; nothing for other locals.
-    fn arrival(&self, local: u32) -> Option<Location> {
+    pub(super) fn arrival(&self, local: u32) -> Option<Location> {
         self.signature.params.get(local as usize).copied()
-    }
-
-    fn assign_gprs(&mut self, hottest: &Hottest<8>, facts: &Facts) -> GprSet {
-        let mut homes = GprSet::EMPTY;
-        let mut free = GprSet::EMPTY;
-        let makes_calls = self.frame.makes_calls;
-        if !makes_calls {
-            free = GprSet::of(&LEAF_HOMES);
-            if facts.divides {
-                free.remove(Gpr::Rdx);
-            }
-            if facts.rotates || facts.shifts && !self.options.cpu.bmi2 {
-                free.remove(Gpr::Rcx);
-            }
-        }
-        let most = TEMPORARIES.len() - LEAST_TEMPORARIES;
-        // Parameters first stay where they are, so that nobody else takes their place.
-        for (_, local) in hottest.iter() {
-            if let Some(Location::Gpr(arrival)) = self.arrival(local)
-                && free.contains(arrival)
-                && homes.len() < most
-            {
-                self.locals[local as usize].operand = Operand::Gpr(arrival);
-                homes.insert(arrival);
-            }
-        }
-        for (uses, local) in hottest.iter() {
-            let is_local = local < MEMORY_BASE;
-            if is_local && self.locals[local as usize].operand != NOWHERE {
-                continue;
-            }
-            let free = free.minus(homes);
-            let caller_saved = match free.is_empty() {
-                true => None,
-                false => LEAF_HOMES.into_iter().find(|home| free.contains(*home)),
-            };
-            let home = match caller_saved {
-                Some(home) if homes.minus(CALLEE_SAVED).len() < most => Some(home),
-                _ if uses >= WORTH_SAVING => CALLEE_SAVED.minus(homes).first(),
-                _ => None,
-            };
-            let home = home.or_else(|| {
-                let free = KEPT_HOMES.into_iter().find(|home| !homes.contains(*home));
-                free.filter(|_| makes_calls && is_worth_keeping(uses, facts))
-            });
-            if let Some(home) = home {
-                match local {
-                    MEMORY_BASE => self.memory_base = Some(home),
-                    FUEL => self.fuel_home = Some(home),
-                    _ => self.locals[local as usize].operand = Operand::Gpr(home),
-                }
-                homes.insert(home);
-            }
-        }
-        homes
-    }
-
-    /// All xmm registers are the caller's to save.
-    fn assign_xmms(&mut self, hottest: &Hottest<11>, facts: &Facts) -> XmmSet {
-        let mut homes = XmmSet::EMPTY;
-        let makes_calls = self.frame.makes_calls;
-        for (_, local) in hottest.iter() {
-            if let Some(Location::Xmm(arrival)) = self.arrival(local)
-                && !makes_calls
-            {
-                self.locals[local as usize].operand = Operand::Xmm(arrival);
-                homes.insert(arrival);
-            }
-        }
-        // From the top, because results and temporaries start at the bottom.
-        let mut free = Xmm::ALL.into_iter().rev().filter(|xmm| *xmm != FLOAT_SCRATCH);
-        for (uses, local) in hottest.iter() {
-            if self.locals[local as usize].operand == NOWHERE
-                && (!makes_calls || is_worth_keeping(uses, facts))
-                && let Some(home) = free.find(|home| !homes.contains(*home))
-            {
-                self.locals[local as usize].operand = Operand::Xmm(home);
-                homes.insert(home);
-            }
-        }
-        homes
     }
 
     /// Slots for the homes that calls overwrite. The memory's base needs none: it can be read again.
@@ -372,12 +208,6 @@ impl Compiler {
             }
         }
     }
-}
-
-/// Whether a local that is used so often had better be in a register that calls overwrite than in a
-/// slot.
-fn is_worth_keeping(uses: u32, facts: &Facts) -> bool {
-    uses > facts.calls.saturating_mul(KEEPING)
 }
 
 /// A stack parameter's distance from rbp: above the caller's rbp and the return address.

@@ -7,8 +7,6 @@
 
 use std::mem;
 
-use wasmparser::BinaryReader;
-
 use super::Compiler;
 use super::registers::{Operand, size_of};
 use super::value::{Entry, PINNED};
@@ -126,7 +124,7 @@ impl Compiler {
         let body_start = mem::replace(&mut self.body_start, start);
         mem::swap(&mut self.locals, &mut self.inline.locals);
         self.inline.is_active = true;
-        let operators: BinaryReader<'_> = small.operators();
+        let operators = small.operators();
         let emitted = self.walk_to(operators.bytes_remaining(), 0, &operators, unit);
         // What is refused here is refused in its own turn, and the module with it.
         debug_assert!(emitted.is_ok());

@@ -9,7 +9,7 @@
 //!
 //! - `decode`, `operators`: the tables of operators, and how they are read;
 //! - `value`: the value stack and its rules;
-//! - `frame`: where locals live, prologue and epilogue;
+//! - `homes`, `frame`: where locals live, prologue and epilogue;
 //! - `registers`: temporaries, and moving operands about;
 //! - `hints`: what the next operator would like;
 //! - `locals`, `integer`, `multiply`, `divide`, `float`, `convert`: operators;
@@ -36,6 +36,7 @@ mod frame;
 mod fuel;
 mod global;
 mod hints;
+mod homes;
 mod inline;
 mod integer;
 mod locals;
@@ -273,7 +274,7 @@ impl Compiler {
         self.tables_made = 0;
 
         self.signature.assign(ty);
-        self.assign_homes(facts, has_vectors);
+        self.open_frame(facts, has_vectors);
         self.bring_locals_home(facts);
         self.open_function(ty.results());
     }
