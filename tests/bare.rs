@@ -58,6 +58,8 @@ fn others_say_why_not(tier: Tier) {
         (memory 1) (global $g (mut i64) (i64.const 0)) (table 1 funcref)
         (func $own (export "plain") (param i64 i64) (result i64) (i64.add (local.get 0) (local.get 1)))
         (func (export "calls") (param i64 i64) (result i64) (call $own (local.get 0) (local.get 1)))
+        (func (export "grows") (param i64 i64) (result i64)
+          (i64.extend_i32_s (memory.grow (i32.wrap_i64 (local.get 0)))))
         (func (export "loops") (param i64 i64) (result i64)
           (loop (br_if 0 (i64.eqz (local.get 0)))) (local.get 0))
         (func (export "traps") (param i64 i64) (result i64) (i64.div_u (local.get 0) (local.get 1)))
@@ -77,6 +79,7 @@ fn others_say_why_not(tier: Tier) {
     };
     assert_eq!(why("plain"), None);
     assert_eq!(why("calls"), Some(NotPlain::Calls));
+    assert_eq!(why("grows"), Some(NotPlain::Calls));
     assert_eq!(why("loops"), Some(NotPlain::Loops));
     assert_eq!(why("traps"), Some(NotPlain::Traps));
     assert_eq!(why("loads"), Some(NotPlain::Traps));

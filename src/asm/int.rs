@@ -1,8 +1,9 @@
 //! Integer moves, arithmetic and logic.
 //!
 //! Every method is one instruction, of 32 or 64 bits unless it says otherwise:
-//! wasm computes with no others, and memory alone has narrower ones. Immediates
-//! narrower than their parameter type use its low bits.
+//! wasm computes with no others, and narrower ones are for memory and for the
+//! bytes that `setcc` writes. Immediates narrower than their parameter type use
+//! its low bits.
 
 use super::assembler::Assembler;
 use super::cond::Cond;
@@ -70,7 +71,7 @@ impl Assembler {
         self.long_rr(Op::one((op as u8) << 3 | 1), size, src, dst);
     }
 
-    /// `op dst, src` on bytes.
+    /// `op dst, src` on bytes, such as `setcc` writes.
     #[inline]
     pub fn alu8_rr(&mut self, op: Alu, dst: Gpr, src: Gpr) {
         let op = Op::one((op as u8) << 3).operand(Size::S8, src).operand(Size::S8, dst);
@@ -206,6 +207,7 @@ impl Assembler {
     /// `mov dst, imm`, in the shortest form that leaves the flags alone.
     #[inline]
     pub fn mov_ri(&mut self, size: Size, dst: Gpr, imm: i64) {
+        debug_assert!(size >= Size::S32, "no narrower form");
         let narrow = imm as i32;
         // Writing the low half clears the upper one.
         if size == Size::S32 || u32::try_from(imm).is_ok() {

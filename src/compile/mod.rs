@@ -76,7 +76,7 @@ fn plain(body: &ValidBody<'_>, facts: &Facts, made: &Made) -> Result<(), NotPlai
     // No more values than operators, and no slot larger than 16 bytes: a frame of some KiB at most.
     let small = body.len() <= 256 && facts.locals.len() <= 64;
     let against = [
-        (facts.makes_calls || made.calls, NotPlain::Calls),
+        (facts.makes_calls || facts.calls_runtime || made.calls, NotPlain::Calls),
         (facts.has_loops, NotPlain::Loops),
         (made.traps, NotPlain::Traps),
         (made.reads_context, NotPlain::Instance),

@@ -145,7 +145,7 @@ fn not_a_module(input: &[u8]) -> LoadError {
 }
 
 /// Parses and validates everything before the function bodies, and if the module is small, what stands
-/// behind them. Fills in `info`, which is too large to be handed over often: all but
+/// behind them. Fills in `info`, which is new, and too large to be handed over often: all but
 /// [`ModuleInfo::late`], which the tail becomes.
 pub(crate) fn load<'a>(
     binary: &'a [u8],

@@ -368,25 +368,27 @@ impl FreeList {
     /// Takes the smallest range that fits, lowest first: the one most likely to be warm.
     fn take(&mut self, size: usize) -> Option<usize> {
         let (found, start) = *self.by_size.range((size, 0)..).next()?;
-        // What is new comes first, so that the sets do not become empty, and give back and take memory.
+        self.remove(start, found);
         if found > size {
             self.insert(start + size, found - size);
         }
-        self.remove(start, found);
         Some(start)
     }
 
-    fn give(&mut self, range: Range<usize>) {
-        let before = self.by_start.range(..(range.start, 0)).next_back().copied();
-        let before = before.filter(|(start, size)| start + size == range.start);
-        let behind = self.by_start.range((range.end, 0)..).next().copied();
-        let behind = behind.filter(|(start, _)| *start == range.end);
-        let start = before.map_or(range.start, |(start, _)| start);
-        let end = behind.map_or(range.end, |(start, size)| start + size);
-        self.insert(start, end - start);
-        for (start, size) in before.into_iter().chain(behind) {
+    fn give(&mut self, mut range: Range<usize>) {
+        if let Some(&(start, size)) = self.by_start.range(..(range.start, 0)).next_back()
+            && start + size == range.start
+        {
             self.remove(start, size);
+            range.start = start;
         }
+        if let Some(&(start, size)) = self.by_start.range((range.end, 0)..).next()
+            && start == range.end
+        {
+            self.remove(start, size);
+            range.end += size;
+        }
+        self.insert(range.start, range.len());
     }
 }
 

@@ -60,9 +60,7 @@ impl CodeMap {
 
     /// Whether the offset lies in a function that can be called without an entry.
     pub fn plain_at(&self, offset: u32) -> Result<(), NotPlain> {
-        let after = self.functions.partition_point(|function| function.code.start <= offset);
-        let function = after.checked_sub(1).and_then(|at| self.functions.get(at));
-        function.map_or(Err(NotPlain::Host), |function| function.plain)
+        self.function_at(offset).map_or(Err(NotPlain::Host), |function| function.plain)
     }
 
     /// Whether the offset lies in code that no tier compiled.

@@ -67,7 +67,7 @@ struct Inner {
     regions: Mutex<Vec<Arc<CodeRegion>>>,
     pool: Pool,
     accounts: Accounts,
-    // Boxed, because they come and go with each module.
+    // Boxed: they are large, and moved out and in with each module.
     #[expect(clippy::vec_box)]
     workers: Mutex<Vec<Box<Worker>>>,
 }

@@ -40,7 +40,7 @@ pub(super) struct Inner {
     pub info: ModuleInfo,
     pub layout: Layout,
     pub map: CodeMap,
-    /// The numbers of `info.types`.
+    /// The numbers of `info.types`, in use as long as the code that compares them.
     pub type_ids: TypeIds,
     engine: Engine,
     timings: Option<Timings>,

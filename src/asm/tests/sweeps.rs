@@ -71,13 +71,10 @@ fn arithmetic_and_logic() {
         forms.push(form(Mnemonic::Idiv, [R(0, size)], move |a, p| a.idiv_r(size, p.r(0))));
         forms.push(form(Mnemonic::Neg, [R(0, size)], move |a, p| a.neg_r(size, p.r(0))));
         forms.push(form(Mnemonic::Not, [R(0, size)], move |a, p| a.not_r(size, p.r(0))));
-    }
-    for size in LONG {
-        let bits = size.bits();
         forms.push(form(Mnemonic::Imul, [R(0, size), R(1, size)], move |a, p| {
             a.imul_rr(size, p.r(0), p.r(1));
         }));
-        forms.push(form(Mnemonic::Imul, [R(0, size), M(size.bytes() as usize)], move |a, p| {
+        forms.push(form(Mnemonic::Imul, [R(0, size), M(bytes)], move |a, p| {
             a.imul_rm(size, p.r(0), p.m());
         }));
         forms.push(form(Mnemonic::Imul, [R(0, size), R(1, size), I(bits)], move |a, p| {
@@ -233,8 +230,6 @@ fn shifts_and_bits() {
         forms.push(form(Mnemonic::Bsf, [R(0, size), R(1, size)], move |a, p| {
             a.bsf(size, p.r(0), p.r(1));
         }));
-    }
-    for size in LONG {
         let registers = [R(0, size), R(1, size), R(2, size)];
         forms.push(form(Mnemonic::Shlx, registers, move |a, p| {
             a.shlx(size, p.r(0), p.r(1), p.r(2));

@@ -198,8 +198,8 @@ const M64: Size = Size::S64;
 impl Compiler {
     /// Emits the next operator, which can be executed; `false` if this leaves it to wasmparser's
     /// reader, and has read nothing.
-    // Into the loop that is its only caller, where what has been read stays in registers. One jump leads to
-    // each operator here: a range would be compared with before.
+    // Into the loop that is its only caller, where what has been read stays in registers. Ranges would cost
+    // comparisons in front of the jump.
     #[inline(always)]
     #[rustfmt::skip]
     #[expect(clippy::manual_range_patterns)]
@@ -211,10 +211,10 @@ impl Compiler {
     ) -> bool {
         let c = self;
         let start = code.at;
-        /// Emits one without immediates that only computes.
+        /// Emits one that has been read, knowing the next.
         macro_rules! compute {
             ($emit:expr) => {{
-                c.look_behind(code.bytes, code.at, module);
+                c.look_ahead_from(code.bytes, code.at, module);
                 $emit;
                 c.look_away();
             }};
@@ -247,19 +247,13 @@ impl Compiler {
                 );
             }
             0x1A => c.drop(),
-            0x1B => {
-                c.look_ahead(code.ahead(code.at), module);
-                c.select();
-                c.look_away();
-            }
+            0x1B => compute!(c.select()), // select
             hints::LOCAL_GET => c.local_get(code.index()),
             hints::LOCAL_SET => c.local_set(code.index()),
             hints::LOCAL_TEE => c.local_tee(code.index()),
             0x23 => {
                 let global = code.index();
-                c.look_ahead(code.ahead(code.at), module);
-                c.global_get(global, module.globals[global as usize].content);
-                c.look_away();
+                compute!(c.global_get(global, module.globals[global as usize].content));
             }
             0x24 => {
                 let global = code.index();
@@ -268,9 +262,7 @@ impl Compiler {
             opcode @ (0x28 | 0x29 | 0x2A | 0x2B | 0x2C | 0x2D | 0x2E | 0x2F | 0x30 | 0x31
             | 0x32 | 0x33 | 0x34 | 0x35) => {
                 let access = code.access();
-                c.look_ahead(code.ahead(code.at), module);
-                c.load(opcode, access);
-                c.look_away();
+                compute!(c.load(opcode, access));
             }
             opcode @ (0x36 | 0x37 | 0x38 | 0x39 | 0x3A | 0x3B | 0x3C | 0x3D | 0x3E) => {
                 c.store_number(opcode, code.access())
@@ -418,9 +410,10 @@ impl Compiler {
         true
     }
 
-    /// Looks at the operator that starts there. Not inlined: each operator that computes does this.
+    /// Looks ahead at the operator that starts there. In parts, because `Code` would be lent; not inlined,
+    /// because so many operators do this.
     #[inline(never)]
-    fn look_behind(&mut self, bytes: &[u8], at: usize, module: &ModuleInfo) {
+    fn look_ahead_from(&mut self, bytes: &[u8], at: usize, module: &ModuleInfo) {
         self.look_ahead(Code { bytes, at }.ahead(at), module);
     }
 

@@ -44,9 +44,10 @@ impl<const N: usize> Hottest<N> {
 /// A home in a callee-saved register costs a push and a pop; fewer uses are better off in a slot.
 const WORTH_SAVING: u32 = 2;
 /// The base of memory 0 does not move while code runs, so that it competes for a home as if it were one
-/// more local, used by every load and store. This stands for its index.
+/// more local, used by every load and store. This stands for its index, above those of all locals: of
+/// equals, the lower wins.
 const MEMORY_BASE: u32 = u32::MAX - 1;
-/// This stands for the fuel that is left, which is used by every charge.
+/// This stands for the fuel that is left, which is used by every charge, and loses to all equals.
 const FUEL: u32 = u32::MAX;
 /// With fewer accesses, each had better load the base.
 const WORTH_A_BASE: u32 = 2;
@@ -186,4 +187,24 @@ impl Compiler {
 /// slot.
 fn is_worth_keeping(uses: u32, facts: &Facts) -> bool {
     uses > facts.calls.saturating_mul(KEEPING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hottest_come_first_and_of_equals_the_lower() {
+        // Few different numbers of uses, so that there are ties; more than there is room for, and fewer.
+        let uses = |local: u32| local.wrapping_mul(0x9E37_79B9) >> 29;
+        for locals in 0..20_u32 {
+            let offered = (0..locals).chain([MEMORY_BASE, FUEL]).map(|local| (uses(local), local));
+            let mut hottest = Hottest::<8>::new();
+            offered.clone().for_each(|(uses, local)| hottest.offer(uses, local));
+            let mut sorted: Vec<_> = offered.collect();
+            sorted.sort_by_key(|(uses, _)| std::cmp::Reverse(*uses));
+            sorted.truncate(8);
+            assert_eq!(hottest.iter().collect::<Vec<_>>(), sorted);
+        }
+    }
 }

@@ -309,6 +309,8 @@ fn what_reads_the_context_says_so() {
     }
     let code = compile("(module (func (result funcref) (ref.null func)))");
     assert_eq!(code.functions[0].plain, Ok(()));
+    let code = compile("(module (data \"a\") (func data.drop 0))");
+    assert_eq!(code.functions[0].plain, Err(NotPlain::Calls));
 }
 
 #[test]

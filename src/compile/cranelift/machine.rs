@@ -215,12 +215,12 @@ pub(super) fn append(
         Some(bare) => out.bytes.extend(bare.iter().chain(&RETURN)),
         None => out.bytes.extend_from_slice(buffer.data()),
     }
-    let raises = raise_without_signals(&mut out.bytes, &mut out.traps[first_trap..]);
+    raise_without_signals(&mut out.bytes, &mut out.traps[first_trap..]);
     origins.locate_traps(&mut out.traps[first_trap..], &mut out.inlined);
     let made = Made {
         calls: out.calls.len() > first_call,
         traps: out.traps.len() > first_trap,
-        reads_context: raises || reads_context(&context.func),
+        reads_context: reads_context(&context.func),
     };
     out.functions.push(CompiledFunction {
         function: body.function,
@@ -235,10 +235,8 @@ pub(super) fn append(
 /// Makes the trap sites of the last function that are instructions for nothing else call the trap
 /// routine, as those of the baseline tier do: a signal takes eighty times as long. There is room for a
 /// short jump to such a call behind the function; where that lies too far away the signal stays. So it
-/// does for overflows of the stack, which may leave no room for the routine. Returns whether there is
-/// such a call.
-fn raise_without_signals(bytes: &mut Vec<u8>, traps: &mut [TrapSite]) -> bool {
-    let end = bytes.len();
+/// does for overflows of the stack, which may leave no room for the routine.
+fn raise_without_signals(bytes: &mut Vec<u8>, traps: &mut [TrapSite]) {
     for trap in &mut *traps {
         let at = trap.offset as usize;
         if !bytes[at..].starts_with(&UNDEFINED) {
@@ -257,7 +255,6 @@ fn raise_without_signals(bytes: &mut Vec<u8>, traps: &mut [TrapSite]) -> bool {
         bytes[at..next].copy_from_slice(&site);
     }
     traps.sort_unstable_by_key(|trap| trap.offset);
-    bytes.len() > end
 }
 
 /// The source location of the instruction at this offset.

@@ -3,10 +3,10 @@
 //! This file owns the driver ([`Compiler`]) and the state of one translation ([`Translator`]). Nothing
 //! here can run: addresses of functions are left as [`Relocation`](super::Relocation)s.
 //!
-//! Names follow the other tier: `operators.rs` (what each operator becomes), `control.rs`, `calls.rs`, `memory.rs`, `table.rs`, `integer.rs`,
-//! `float.rs`, `fuel.rs`, `poll.rs`, `simd.rs`. Only this tier has `locals.rs` (variables to SSA),
-//! `inline.rs` (bodies in the place of calls), `origins.rs` (where instructions come from) and `machine.rs`
-//! (flags in, machine code out).
+//! Names follow the other tier: `operators.rs` (what each operator becomes), `control.rs`, `calls.rs`,
+//! `memory.rs`, `table.rs`, `integer.rs`, `float.rs`, `fuel.rs`, `poll.rs`, `simd.rs`. Only this tier has
+//! `locals.rs` (variables to SSA), `inline.rs` (bodies in the place of calls), `origins.rs` (where
+//! instructions come from) and `machine.rs` (flags in, machine code out).
 
 mod calls;
 mod control;
