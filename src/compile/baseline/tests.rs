@@ -212,8 +212,9 @@ fn small_functions_take_the_place_of_calls() {
         (i32.add (i32.add (local.get 0) (local.get 1)) (i32.const 0x7fffffff)))";
     assert_eq!(calls_left(add, 3), 0);
     // A caller takes in no more than it has itself.
-    let taken = 1000 - calls_left(add, 1000);
-    assert!((500..900).contains(&taken), "{taken}");
+    let calls = if cfg!(miri) { 100 } else { 1000 };
+    let taken = calls - calls_left(add, calls);
+    assert!((calls / 2..calls * 9 / 10).contains(&taken), "{taken}");
     let writes = "(func $add (param i32 i32) (result i32)
         (i32.add (local.tee 0 (local.get 1)) (local.get 0)))";
     assert_eq!(calls_left(writes, 3), 3);
