@@ -10,7 +10,7 @@
 //!
 //! which tells at its end what it did and what took longest. Real programs take part if
 //! `benches/fetch-modules.sh` has fetched them. If the process dies, the mutant that killed it is in
-//! `target/tmp/hostile-<tier>.wasm`.
+//! `target/tmp/hostile-<test>-<tier>.wasm`.
 
 mod common;
 #[path = "common/corpus.rs"]
@@ -111,9 +111,10 @@ fn peak_of_process() -> u64 {
     number.expect("a number") << 10
 }
 
-fn run(tier: Tier, mutants: impl Iterator<Item = (u64, Origin, Vec<u8>)>) -> Tally {
+/// Each `test` keeps the module at hand in a file of its own, for whoever looks why it took the process down.
+fn run(test: &str, tier: Tier, mutants: impl Iterator<Item = (u64, Origin, Vec<u8>)>) -> Tally {
     let engines = engines(tier);
-    let path = format!("{}/hostile-{tier}.wasm", env!("CARGO_TARGET_TMPDIR"));
+    let path = format!("{}/hostile-{test}-{tier}.wasm", env!("CARGO_TARGET_TMPDIR"));
     let mut tally = Tally::default();
     for (number, origin, binary) in mutants {
         fs::write(&path, &binary).expect("a file for the mutant");
@@ -160,7 +161,7 @@ fn damaged_modules_do_no_harm(tier: Tier) {
         let (origin, binary) = mutant(corpus(), number);
         (number, origin, binary)
     });
-    let tally = run(tier, mutants);
+    let tally = run("damaged", tier, mutants);
     let outcomes = &tally.outcomes;
     let peak = peak_of_process() >> 20;
     println!("{tier}: {count} mutants of {:?}, {peak} MiB at most\n{tally:#?}", corpus().counts());
@@ -179,7 +180,8 @@ fn modules_of_the_suite_do_no_harm(tier: Tier) {
     let modules = corpus().suite();
     let every = if cfg!(debug_assertions) { 4 } else { 1 };
     let numbered = modules.iter().enumerate().step_by(every);
-    let tally = run(tier, numbered.map(|(i, module)| (i as u64, Origin::Suite, module.clone())));
+    let numbered = numbered.map(|(i, module)| (i as u64, Origin::Suite, module.clone()));
+    let tally = run("suite", tier, numbered);
     println!("{tier}: the suite: {tally:#?}");
     assert!(modules.len() > 2_000, "{}", modules.len());
     assert!(tally.outcomes.loaded > 100 && tally.outcomes.refused > 300, "{tally:?}");
