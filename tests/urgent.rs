@@ -13,7 +13,7 @@ use std::os::fd::AsRawFd;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -341,8 +341,35 @@ fn a_child_has_no_signal_on_its_way(tier: Tier) {
     });
 }
 
+/// A signal of ours that is sent while the one before arrives is still ours.
+fn signals_that_overtake_are_known(tier: Tier) {
+    succeeds(tier, "signals_that_overtake_are_known", "busy", || {
+        install(simple as *const () as usize, 0);
+        let done = Arc::new(AtomicBool::new(false));
+        // Who sends them is to be stopped between noting and sending.
+        for _ in 0..8 {
+            let done = done.clone();
+            thread::spawn(move || while !done.load(SeqCst) {});
+        }
+        let instance = guest(tier, Interruption::Signal, |caller| {
+            block(libc::SIG_BLOCK);
+            caller.instance().interrupt_handle().interrupt();
+            thread::sleep(Duration::from_micros(100));
+            block(libc::SIG_UNBLOCK);
+            1
+        });
+        let calls = instance.func::<fn()>("calls").expect("calls");
+        for _ in 0..1500 {
+            is_interrupted(calls());
+        }
+        done.store(true, SeqCst);
+        assert_eq!(SEEN.load(SeqCst), 0);
+    });
+}
+
 on_each_tier!(
     a_handler_from_before_gets_its_signals,
+    signals_that_overtake_are_known,
     a_running_guest_is_not_disturbed,
     a_handler_from_after_passes_on,
     a_handler_from_after_keeps_all,

@@ -29,7 +29,8 @@ pub enum Interruption {
     #[default]
     Signal,
     /// By a flag that compiled code tests at the start of functions and loops: for programs that can
-    /// have no handler for SIGURG, or where a system call must not be interrupted by a signal.
+    /// have no handler for SIGURG, where a system call must not be interrupted by a signal, or where a
+    /// sandbox forbids to send signals with data (`rt_tgsigqueueinfo`).
     Polled,
 }
 

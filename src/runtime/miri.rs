@@ -106,10 +106,6 @@ pub unsafe fn pthread_self() -> pthread_t {
     0
 }
 
-pub unsafe fn pthread_kill(thread: pthread_t, signal: c_int) -> c_int {
-    0
-}
-
 pub unsafe fn pthread_sigmask(how: c_int, set: *const sigset_t, before: *mut sigset_t) -> c_int {
     0
 }

@@ -283,6 +283,58 @@ pub(super) fn install_poke() -> io::Result<()> {
     installed.map_err(io::Error::from_raw_os_error)
 }
 
+/// What a signal of ours has with it: an address, which nobody else uses.
+fn mark() -> *mut libc::c_void {
+    ptr::from_ref(&PREVIOUS_POKE).cast_mut().cast()
+}
+
+/// The calling thread's number, by which it gets signals.
+pub(super) fn own_thread() -> libc::pid_t {
+    if cfg!(miri) {
+        return 0;
+    }
+    // SAFETY: no preconditions.
+    unsafe { libc::syscall(libc::SYS_gettid) as libc::pid_t }
+}
+
+/// Sends a thread of this process the signal that interrupts guests. It says itself that it is ours: what
+/// is noted beside it could be read by the handler of the signal before.
+pub(super) fn send_poke(thread: libc::pid_t) {
+    /// The kernel's `siginfo_t`, of 128 bytes, of a signal that somebody has queued.
+    #[repr(C)]
+    struct Queued {
+        signal: libc::c_int,
+        error: libc::c_int,
+        code: libc::c_int,
+        padding: libc::c_int,
+        process: libc::pid_t,
+        user: libc::uid_t,
+        value: *mut libc::c_void,
+        rest: [u64; 12],
+    }
+    const { assert!(size_of::<Queued>() == size_of::<libc::siginfo_t>()) };
+    if cfg!(miri) {
+        return;
+    }
+    // SAFETY: the system call reads the `siginfo_t`, which is all there. A thread that does not exist is an
+    // error, which changes nothing, as any other: who sends a signal, sends it again.
+    unsafe {
+        let process = libc::getpid();
+        let info = Queued {
+            signal: libc::SIGURG,
+            error: 0,
+            code: libc::SI_QUEUE,
+            padding: 0,
+            process,
+            user: libc::getuid(),
+            value: mark(),
+            rest: [0; 12],
+        };
+        let number = libc::SYS_rt_tgsigqueueinfo;
+        libc::syscall(number, process, thread, libc::SIGURG, ptr::from_ref(&info));
+    }
+}
+
 extern "C" fn handle_poke(
     signal: libc::c_int,
     info: *mut libc::siginfo_t,
@@ -293,17 +345,13 @@ extern "C" fn handle_poke(
     // it interrupts finds it as it was.
     unsafe {
         let errno = *libc::__errno_location();
-        // The sender first: a thread that knows nothing of guests may have no thread-local values yet.
-        let own = (*info).si_code == libc::SI_TKILL && (*info).si_pid() == libc::getpid();
-        let thread = if own { Thread::here() } else { None };
-        match thread.filter(|thread| thread.target().poked.swap(false, SeqCst)) {
-            Some(thread) => see_poke(thread, &mut *context.cast::<libc::ucontext_t>()),
-            None => {
-                let previous = PREVIOUS_POKE.get().and_then(|previous| previous.as_ref().ok());
-                if let Some(previous) = previous {
-                    call_previous(previous, signal, info, context);
-                }
+        // Before anything else: a thread that knows nothing of guests may have no thread-local values yet.
+        if (*info).si_code == libc::SI_QUEUE && (*info).si_value().sival_ptr == mark() {
+            if let Some(thread) = Thread::here() {
+                see_poke(thread, &mut *context.cast::<libc::ucontext_t>());
             }
+        } else if let Some(Ok(previous)) = PREVIOUS_POKE.get() {
+            call_previous(previous, signal, info, context);
         }
         *libc::__errno_location() = errno;
     }

@@ -11,7 +11,7 @@
 
 use std::io;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
@@ -34,13 +34,12 @@ const SHORT_PAUSE: u64 = 2_000;
 pub(super) struct Target {
     /// Part of the thread's state, which lives while `process` is this one.
     state: NonNull<ThreadState>,
-    thread: libc::pthread_t,
+    /// By which it gets signals; in a child it is another one.
+    thread: AtomicI32,
     /// The number of the process in which the thread runs; 0 when it has ended.
     process: AtomicU64,
     /// Whether guests must be reached by signals.
     signals: AtomicBool,
-    /// A signal was sent, and has not been seen yet.
-    pub poked: AtomicBool,
     /// How often a guest was asked to end which a signal must tell.
     pub asked: AtomicU64,
     /// What of that the thread has seen to: it is told again and again until it has.
@@ -106,8 +105,7 @@ extern "C" fn in_child() {
         let target = thread.target();
         target.process.store(process, SeqCst);
         target.watched.store(NEVER, SeqCst);
-        // Signals that have not arrived are the parent's.
-        target.poked.store(false, SeqCst);
+        target.thread.store(signals::own_thread(), SeqCst);
         // What was to be watched is seen to when the host returns to a guest.
         target.state().stop.store(1, SeqCst);
     }
@@ -124,11 +122,9 @@ impl Target {
         });
         Arc::new(Target {
             state,
-            // SAFETY: no preconditions.
-            thread: unsafe { libc::pthread_self() },
+            thread: AtomicI32::new(signals::own_thread()),
             process: AtomicU64::new(PROCESS.load(SeqCst)),
             signals: AtomicBool::new(false),
-            poked: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             soon: AtomicBool::new(false),
@@ -160,9 +156,7 @@ impl Target {
     fn poke(&self) {
         self.state().stop.store(1, SeqCst);
         if self.signals.load(SeqCst) {
-            self.poked.store(true, SeqCst);
-            // SAFETY: the thread is alive, and cannot end while the lock is held.
-            unsafe { libc::pthread_kill(self.thread, libc::SIGURG) };
+            signals::send_poke(self.thread.load(SeqCst));
         }
     }
 }
