@@ -218,11 +218,13 @@ fn plain_functions_are_the_callers(tier: Tier) {
                 (func (export "run") (loop (call $work) (br 0))))"#;
             let guest = with_imports(tier, *kind, text, &imports);
             let run = guest.typed_func::<fn()>("run").unwrap();
-            for _ in 0..3 {
+            // A call may end before it has come to the host.
+            let mut rounds = 0;
+            while rounds < 3 || begun.get() == 0 {
                 let _interrupter = interrupt_until_dropped(guest.interrupt_handle());
                 is_interrupted(run.call());
-                assert!(begun.get() > 0);
                 assert_eq!(begun.get(), done.get(), "an activation of the host's was cut short");
+                rounds += 1;
             }
         }
     });
