@@ -45,8 +45,9 @@ pub(crate) struct CompiledCode {
     pub data: Vec<Range<u32>>,
 }
 
-/// Where functions start: a multiple of this, with `int3` between them.
-pub(crate) const FUNCTION_ALIGNMENT: usize = 16;
+/// Where a batch's code starts, and each function that has something aligned inside: at a multiple of
+/// this. Between functions there is `int3`, or nothing.
+pub(crate) const CODE_ALIGNMENT: usize = 16;
 
 /// One function's place in [`CompiledCode`].
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::engine::Engine;
 use super::module::{Clock, Timings};
 use crate::compile::abi::Layout;
 use crate::compile::{
-    CallSite, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, InlinedSite, Relocation, Tier,
+    CODE_ALIGNMENT, CallSite, CompiledCode, CompiledFunction, InlinedSite, Relocation, Tier,
     TrapSite, Unit, Worker,
 };
 use crate::error::{LoadError, NotPlain};
@@ -71,7 +71,7 @@ pub(super) struct Compiled {
 pub(super) enum Code {
     /// Where it will run; calls are not connected. `None` while there is none.
     Placed(Option<Draft>),
-    /// In parts to be laid end to end, each at a multiple of [`FUNCTION_ALIGNMENT`].
+    /// In parts to be laid end to end, each at a multiple of [`CODE_ALIGNMENT`].
     Chunks(Vec<Vec<u8>>),
 }
 
@@ -292,7 +292,7 @@ impl Job<'_> {
 
 impl Foreign<'_> {
     fn append_to(&self, out: &mut CompiledCode) -> Range<u32> {
-        out.bytes.resize(out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT), 0xcc);
+        out.bytes.resize(out.bytes.len().next_multiple_of(CODE_ALIGNMENT), 0xcc);
         let start = out.bytes.len() as u32;
         out.bytes.extend_from_slice(self.code);
         let code = start..out.bytes.len() as u32;
@@ -339,7 +339,7 @@ impl Compiled {
     /// empties the part.
     fn append(&mut self, part: &mut Part, engine: &Engine, bodies: usize) -> Result<(), LoadError> {
         let end = self.len();
-        let start = end.next_multiple_of(FUNCTION_ALIGNMENT);
+        let start = end.next_multiple_of(CODE_ALIGNMENT);
         let bytes = &mut part.code.bytes;
         match &mut self.code {
             Code::Chunks(chunks) => chunks.push(mem::take(bytes)),

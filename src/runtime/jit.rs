@@ -14,7 +14,7 @@ use cranelift_module::{FuncId, Module, ModuleReloc, ModuleRelocTarget, ModuleRes
 
 use super::bodies::Compiled;
 use super::code::Draft;
-use crate::compile::FUNCTION_ALIGNMENT;
+use crate::compile::CODE_ALIGNMENT;
 use crate::error::LoadError;
 use crate::module::ModuleInfo;
 
@@ -83,7 +83,7 @@ pub(super) fn link(
     let (mut chunk, mut chunk_start) = (Vec::new(), 0);
     for (function, id) in code.functions.iter().zip(&ids) {
         while function.code.end as usize > chunk_start + chunk.len() {
-            chunk_start = (chunk_start + chunk.len()).next_multiple_of(FUNCTION_ALIGNMENT);
+            chunk_start = (chunk_start + chunk.len()).next_multiple_of(CODE_ALIGNMENT);
             chunk = chunks.next().expect("each function lies in a chunk");
         }
         let start = function.code.start as usize - chunk_start;
@@ -101,9 +101,7 @@ pub(super) fn link(
             })
             .collect();
         let bytes = &chunk[range];
-        module
-            .define_function_bytes(*id, FUNCTION_ALIGNMENT as u64, bytes, &own)
-            .map_err(failed)?;
+        module.define_function_bytes(*id, CODE_ALIGNMENT as u64, bytes, &own).map_err(failed)?;
     }
     module.finalize_definitions().map_err(failed)?;
 

@@ -132,7 +132,6 @@ impl Compiler {
         for at in 0..self.tables.len() {
             let (table, start) = self.tables[at];
             let end = self.tables.get(at + 1).map_or(self.table_labels.len(), |next| next.1);
-            self.asm.buf.align(4, 0xCC);
             self.asm.buf.reserve(4 * (end - start));
             self.asm.bind(table);
             for label in &self.table_labels[start..end] {

@@ -6,6 +6,7 @@
 use super::Compiler;
 use super::registers::Operand;
 use crate::asm::{Label, VectorRm};
+use crate::compile::CODE_ALIGNMENT;
 
 /// How many of the latest constants are looked through for one that is wanted again.
 const REMEMBERED: usize = 16;
@@ -25,6 +26,11 @@ pub(super) struct Constants {
 impl Constants {
     pub fn clear(&mut self) {
         self.values.clear();
+    }
+
+    /// Whether an instruction refers to one.
+    pub fn are_placed(&self) -> bool {
+        self.values.iter().any(|(_, place)| place.is_some())
     }
 }
 
@@ -69,15 +75,15 @@ impl Compiler {
     /// Emits the constants that instructions refer to, behind everything else but the prologue,
     /// whose place is in front.
     pub(super) fn emit_constants(&mut self) {
-        if self.constants.values.iter().all(|(_, place)| place.is_none()) {
+        if !self.constants.are_placed() {
             return;
         }
         let end = self.asm.offset();
         self.emit_prologue();
         let offset_in_function = self.asm.offset();
         self.asm.buf.truncate(end);
-        let padding = offset_in_function.wrapping_neg() % 16;
-        self.asm.buf.put_bytes(&[0xCC; 16][..padding as usize]);
+        let padding = offset_in_function.wrapping_neg() % CODE_ALIGNMENT as u32;
+        self.asm.buf.put_bytes(&[0xCC; CODE_ALIGNMENT][..padding as usize]);
         for at in 0..self.constants.values.len() {
             if let (value, Some(place)) = self.constants.values[at] {
                 self.asm.bind(place);

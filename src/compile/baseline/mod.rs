@@ -72,8 +72,8 @@ use self::registers::Registers;
 use self::value::{Entry, Operand, PINNED, ValueStack};
 use super::abi::{Layout, Signature};
 use super::{
-    CallSite, CompileOptions, CompiledCode, CompiledFunction, FUNCTION_ALIGNMENT, Made,
-    OperatorStart, Relocation, Tier, TrapSite, Unit, plain,
+    CODE_ALIGNMENT, CallSite, CompileOptions, CompiledCode, CompiledFunction, Made, OperatorStart,
+    Relocation, Tier, TrapSite, Unit, plain,
 };
 use crate::asm::{Assembler, Gpr, GprSet, Label, XmmSet};
 use crate::error::LoadError;
@@ -365,8 +365,11 @@ impl Compiler {
             self.asm.buf.patch_u32(body_len as u32 + field, overflow);
         }
 
-        let padded = out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT);
-        out.bytes.resize(padded, 0xCC);
+        // Otherwise end to end: it is shorter, and processors that know branches by the low bits of
+        // their addresses tell small functions apart.
+        if self.constants.are_placed() {
+            out.bytes.resize(out.bytes.len().next_multiple_of(CODE_ALIGNMENT), 0xCC);
+        }
         let start = out.bytes.len() as u32;
         let (code, before_it) = self.asm.buf.bytes().split_at(body_len);
         out.bytes.extend_from_slice(before_it);

@@ -369,13 +369,25 @@ fn few_targets_take_no_table() {
     }
 }
 
+#[test]
+fn functions_lie_end_to_end() {
+    let code = compile(
+        "(module (func (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+            (func (param i32) (result i32) (i32.xor (local.get 0) (i32.const -1))) (func))",
+    );
+    let [first, second, third] = &code.functions[..] else { panic!("{:?}", code.functions) };
+    assert_eq!([first.code.end, second.code.end], [second.code.start, third.code.start]);
+    assert_ne!(second.code.start % 16, 0);
+    assert_eq!(third.code.end as usize, code.bytes.len());
+}
+
 /// SSE faults on vectors in memory that are not aligned.
 #[test]
 fn constants_are_aligned_whatever_stands_before_them() {
     for calls in (0..20).step_by(if cfg!(miri) { 7 } else { 1 }) {
         let calls = "(drop (call $f (local.get 0)))".repeat(calls);
         let code = compile(&format!(
-            "(module (func $f (param v128) (result v128) {calls}
+            "(module (func) (func $f (param v128) (result v128) {calls}
                 (i8x16.add (local.get 0) (v128.const i64x2 0x1234567812345678 3))))"
         ));
         let constant = 0x1234_5678_1234_5678_u64.to_le_bytes();

@@ -12,7 +12,7 @@ use cranelift_codegen::{Context, Final, FinalizedRelocTarget, MachSrcLoc};
 use super::origins::{Origins, access_of};
 use crate::compile::abi::{RAISE_TRAP, RAISE_TRAP_LEN, Signature};
 use crate::compile::{
-    CallSite, CompiledCode, CompiledFunction, CpuFeatures, FUNCTION_ALIGNMENT, Made, OperatorStart,
+    CODE_ALIGNMENT, CallSite, CompiledCode, CompiledFunction, CpuFeatures, Made, OperatorStart,
     Relocation, Tier, TrapSite, Unit, plain,
 };
 use crate::error::TrapCode;
@@ -142,12 +142,12 @@ pub(super) fn append(
 ) -> Result<(), String> {
     let compiled = context.compiled_code().ok_or("it was not compiled")?;
     let buffer = &compiled.buffer;
-    if buffer.alignment as usize > FUNCTION_ALIGNMENT {
+    if buffer.alignment as usize > CODE_ALIGNMENT {
         return Err(format!("its code needs an alignment of {}", buffer.alignment));
     }
     let bare = without_frame(body, unit, context);
     let skipped = if bare.is_some() { ENTER.len() as u32 } else { 0 };
-    let start = out.bytes.len().next_multiple_of(FUNCTION_ALIGNMENT);
+    let start = out.bytes.len().next_multiple_of(CODE_ALIGNMENT);
     let length = bare.map_or(buffer.data().len(), |bare| bare.len() + RETURN.len());
     let most = start + length + RAISE.len() * buffer.traps().len();
     let (Ok(start), Ok(_)) = (u32::try_from(start), u32::try_from(most)) else {
