@@ -98,4 +98,41 @@ fn accesses_trap_as_the_operators_that_they_are(tier: Tier) {
     }
 }
 
-on_each_tier!(accesses_trap_as_the_operators_that_they_are);
+/// A function may end with the call that traps, where the next one begins with what faults.
+fn functions_that_meet_keep_their_traps(tier: Tier) {
+    let instance = instance(
+        tier,
+        r#"(module (memory 1)
+          (func $none (export "none") unreachable)
+          (func $load (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+          (func $after (export "after") (param i32) (drop (call $load (i32.const 0))) unreachable)
+          (func $store (export "store") (param i32) (i32.store (local.get 0) (i32.const 1)))
+          (func $divide (export "divide") (param i32) (result i32)
+            (i32.div_u (i32.const 1) (i32.add (local.get 0) (i32.const 16))))
+          (func $both (export "both") (param i32) (result i32)
+            (i32.div_u (i32.load (local.get 0)) (i32.const 0)))
+          (func $through (export "through") (param i32) (call $store (local.get 0)) unreachable)
+          (func $last (export "last") unreachable))"#,
+    );
+    let mut before = 0;
+    for (name, parameter, code, frames) in [
+        ("none", false, TrapCode::Unreachable, &["none"] as &[_]),
+        ("load", true, TrapCode::MemoryOutOfBounds, &["load"]),
+        ("after", true, TrapCode::Unreachable, &["after"]),
+        ("store", true, TrapCode::MemoryOutOfBounds, &["store"]),
+        ("divide", true, TrapCode::IntegerDivideByZero, &["divide"]),
+        ("both", true, TrapCode::MemoryOutOfBounds, &["both"]),
+        ("through", true, TrapCode::MemoryOutOfBounds, &["store", "through"]),
+        ("last", false, TrapCode::Unreachable, &["last"]),
+    ] {
+        let function = instance.dyn_func(name).expect("it is exported");
+        let trap = trap(&function, if parameter { &[Value::I32(-16)] } else { &[] });
+        let names: Vec<_> = trap.backtrace().iter().filter_map(|frame| frame.name()).collect();
+        assert_eq!((trap.code(), &names[..]), (code, frames), "{name}");
+        let at = trap.backtrace().last().and_then(|frame| frame.offset()).expect("an operator");
+        assert!(before < at, "{name}: {at:#x} is not behind {before:#x}");
+        before = at;
+    }
+}
+
+on_each_tier!(accesses_trap_as_the_operators_that_they_are, functions_that_meet_keep_their_traps,);
