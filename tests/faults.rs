@@ -135,4 +135,44 @@ fn functions_that_meet_keep_their_traps(tier: Tier) {
     }
 }
 
-on_each_tier!(accesses_trap_as_the_operators_that_they_are, functions_that_meet_keep_their_traps,);
+/// Loops too deep for Cranelift make the other tier stand in, whose functions are not aligned like
+/// Cranelift's.
+#[cfg(all(feature = "baseline", feature = "cranelift"))]
+#[test]
+fn tiers_lie_beside_each_other() {
+    use common::{engine, instantiate};
+    use wasm_mini::Module;
+
+    let deep = format!("{}{}", "(loop ".repeat(501), ")".repeat(501));
+    let deep_add = |name: &str, n: u32| {
+        format!(
+            "(func ${name} (param i32) (result i32) {deep} (i32.add (local.get 0) (i32.const {n})))"
+        )
+    };
+    let module = Module::with_engine(
+        engine(Tier::Cranelift),
+        format!(
+            r#"(module (memory 1)
+              (func $short (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+              {} {}
+              (func $load (param i32) (result i32) (i32.load (local.get 0)))
+              {}
+              (func $f (export "f") (param i32) (result i32)
+                (call $second (call $first (call $third (call $short (local.get 0))))))
+              (func (export "g") (param i32) (result i32) (call $load (call $third (local.get 0)))))"#,
+            deep_add("first", 10),
+            deep_add("second", 100),
+            deep_add("third", 1000),
+        ),
+    );
+    let instance = instantiate(&module.expect("both tiers' code is linked"));
+    let tiers: Vec<_> = (0..7).map(|index| instance.module().tier(index)).collect();
+    let [here, other] = [Tier::Cranelift, Tier::Baseline].map(Some);
+    assert_eq!(tiers, [here, other, other, here, other, here, here]);
+    let f = instance.func::<fn(i32) -> i32>("f").expect("f");
+    assert_eq!(f(5).expect("a sum"), 1116);
+    let trap = trap(&instance.dyn_func("g").expect("g"), &[Value::I32(-2000)]);
+    assert_eq!(trap.code(), TrapCode::MemoryOutOfBounds);
+}
+
+on_each_tier!(accesses_trap_as_the_operators_that_they_are, functions_that_meet_keep_their_traps);

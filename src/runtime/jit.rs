@@ -101,7 +101,9 @@ pub(super) fn link(
             })
             .collect();
         let bytes = &chunk[range];
-        module.define_function_bytes(*id, CODE_ALIGNMENT as u64, bytes, &own).map_err(failed)?;
+        // It lies where its tier has laid it: at the next multiple, or right behind the one before.
+        let align = CODE_ALIGNMENT.min(1 << function.code.start.trailing_zeros());
+        module.define_function_bytes(*id, align as u64, bytes, &own).map_err(failed)?;
     }
     module.finalize_definitions().map_err(failed)?;
 
