@@ -11,8 +11,9 @@ use wasmparser::{
 };
 
 use super::ValType;
+use super::bodies::{Bodies, Body};
 use super::fuel::{Charge, Planner};
-use super::load::{Body, invalid, invalid_at};
+use super::load::{invalid, invalid_at};
 use super::short;
 use crate::error::LoadError;
 
@@ -163,19 +164,17 @@ impl<'a> ValidBody<'a> {
     }
 }
 
-impl<'a> Body<'a> {
-    /// The size of the body in bytes.
-    pub fn len(&self) -> usize {
-        let range = self.body.range();
-        (range.end - range.start) as usize
-    }
-
-    /// Validates the body and leaves its facts in `validation`.
-    pub fn validate(self, validation: &mut Validation) -> Result<ValidBody<'a>, LoadError> {
+impl<'a> Bodies<'a> {
+    /// Validates one of the bodies and leaves its facts in `validation`.
+    pub fn validate(
+        &self,
+        body: &Body<'a>,
+        validation: &mut Validation,
+    ) -> Result<ValidBody<'a>, LoadError> {
         let Validation { allocations, facts, .. } = validation;
         facts.reset();
-        let mut validator = self.to_validate.into_validator(std::mem::take(allocations));
-        let mut reader = self.body.get_binary_reader();
+        let mut validator = self.to_validate(body).into_validator(std::mem::take(allocations));
+        let mut reader = body.reader.clone();
         validator.read_locals(&mut reader).map_err(invalid)?;
         for local in 0..validator.len_locals() {
             let ty = validator.get_local_type(local).and_then(ValType::from_wasmparser);
@@ -221,7 +220,7 @@ impl<'a> Body<'a> {
         reader.finish_expression(&end).map_err(invalid)?;
         drop(end);
         *allocations = validator.into_allocations();
-        Ok(ValidBody { function: self.function, operators })
+        Ok(ValidBody { function: body.function, operators })
     }
 }
 

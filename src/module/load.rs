@@ -3,13 +3,15 @@
 //! Refuses what is malformed, invalid, or valid but beyond this engine, each with its offset.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use wasmparser::{
-    BinaryReader, Chunk, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody,
-    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReader, Chunk, ElementItems, ElementKind, ExternalKind, NameMap, Parser, Payload,
+    TypeRef, Validator, WasmFeatures,
 };
 
+use super::bodies::Bodies;
 use super::limits::{Limits, check};
 use super::{
     ConstExpr, DataSegment, ElementSegment, Export, ExportKind, FuncType, GlobalType, Import,
@@ -23,18 +25,10 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2;
 /// The place in [`ModuleInfo::escaping`] of a function that is not there.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// A function body that is parsed into locals and operators, and not yet validated.
-pub(crate) struct Body<'a> {
-    /// The function's index, imports counted.
-    pub function: u32,
-    pub(super) to_validate: FuncToValidate<ValidatorResources>,
-    pub(super) body: FunctionBody<'a>,
-}
-
 /// A module whose sections up to the bodies are validated. The bodies wait, and so does what stands
 /// behind them, if the module is large.
 pub(crate) struct Loaded<'a> {
-    pub bodies: Vec<Body<'a>>,
+    pub bodies: Bodies<'a>,
     pub tail: Tail<'a>,
 }
 
@@ -70,9 +64,7 @@ impl<'a> Sections<'a> {
         Sections { binary, rest: binary, parser: Parser::new(0), ended: false }
     }
 
-    /// The next section, or the next part of one.
-    // As in `Parser::parse_all`, whose iterator copies each once more.
-    #[inline(always)]
+    /// The next section.
     fn next(&mut self) -> Result<Option<Payload<'a>>, LoadError> {
         if self.ended {
             return Ok(None);
@@ -85,6 +77,15 @@ impl<'a> Sections<'a> {
             }
             Chunk::NeedMoreData(_) => unreachable!("the parser knows that there is no more"),
         }
+    }
+
+    /// Leaves out the code section, of which `next` has just returned the start, and `size` bytes are left.
+    /// Returns it from `start` on, as far as it is there.
+    fn skip(&mut self, start: u64, size: u32) -> &'a [u8] {
+        self.parser.skip_section();
+        let size = self.rest.len().min(size as usize);
+        self.rest = &self.rest[size..];
+        &self.binary[start as usize..self.binary.len() - self.rest.len()]
     }
 }
 
@@ -156,21 +157,20 @@ pub(crate) fn load<'a>(
     check(what, binary.len() as u64, limits.module_bytes)?;
     let mut validator = Validator::new_with_features(FEATURES);
     let mut late = Late::default();
-    let mut bodies = Vec::new();
+    let mut bodies = Bodies::default();
     let mut sections = Sections::new(binary);
     while let Some(payload) = sections.next()? {
         check_counts(&payload, info, limits)?;
-        // Without `map_err`, which copies what is valid.
-        match validator.payload(&payload) {
-            Ok(ValidPayload::Func(to_validate, body)) => {
-                let function = info.imported_functions + bodies.len() as u32;
-                bodies.push(Body { function, to_validate, body });
-                if binary.len() >= LARGE && function + 1 == info.functions.len() as u32 {
+        validator.payload(&payload).map_err(invalid)?;
+        match payload {
+            Payload::CodeSectionStart { unchecked_range: Range { start, .. }, size, .. } => {
+                let section = sections.skip(start, size);
+                bodies = Bodies::read(section, start, &mut validator, limits)?;
+                if binary.len() >= LARGE && bodies.count() > 0 {
                     break;
                 }
             }
-            Ok(_) => section(payload, binary, info, &mut late)?,
-            Err(error) => return Err(invalid(error)),
+            payload => section(payload, binary, info, &mut late)?,
         }
     }
     // Those that were all imported have met no section of their own.
@@ -205,7 +205,7 @@ impl Tail<'_> {
 pub(crate) fn load_whole<'a>(
     binary: &'a [u8],
     limits: &Limits,
-) -> Result<(ModuleInfo, Vec<Body<'a>>), LoadError> {
+) -> Result<(ModuleInfo, Bodies<'a>), LoadError> {
     let mut info = ModuleInfo::default();
     let Loaded { bodies, tail } = load(binary, limits, &mut info)?;
     info.late = tail.read(&info, limits)?;
@@ -247,10 +247,6 @@ fn check_counts(
         Payload::DataSection(reader) => {
             let what = "the number of data segments (`Limits::data_segments`)";
             (what, reader.count(), limits.data_segments)
-        }
-        Payload::CodeSectionEntry(body) => {
-            let what = "the size of a function's body in bytes (`Limits::function_bytes`)";
-            (what, (body.range().end - body.range().start) as u32, limits.function_bytes)
         }
         _ => return Ok(()),
     };
@@ -385,10 +381,9 @@ fn late_section(
             let bytes = &binary[start as usize..end as usize];
             data_segments(BinaryReader::new(bytes, start), late)?;
         }
-        Payload::CustomSection(reader) => {
-            if let wasmparser::KnownCustom::Name(names) = reader.as_known() {
-                late.names = function_names(names, functions);
-            }
+        Payload::CustomSection(section) if section.name() == "name" => {
+            let reader = BinaryReader::new(section.data(), section.data_offset());
+            late.names = function_names(reader, functions);
         }
         _ => {}
     }
@@ -398,10 +393,15 @@ fn late_section(
 /// The function names of the name section, in the order of the functions. It is a custom section, so
 /// what is malformed in it, such as a name out of that order, is left out and never an error
 /// (specification §7.6, Custom Sections).
-fn function_names(reader: wasmparser::NameSectionReader<'_>, count: usize) -> Vec<(u32, Arc<str>)> {
+fn function_names(mut reader: BinaryReader<'_>, count: usize) -> Vec<(u32, Arc<str>)> {
+    /// The subsection with the names of functions. There are others, not read.
+    const FUNCTION_NAMES: u8 = 1;
     let mut names = Vec::new();
-    for subsection in reader {
-        let Ok(wasmparser::Name::Function(map)) = subsection else { continue };
+    while let (Ok(id), Ok(subsection)) = (reader.read_u8(), reader.read_reader()) {
+        if id != FUNCTION_NAMES {
+            continue;
+        }
+        let Ok(map) = NameMap::new(subsection) else { continue };
         for naming in map {
             let Ok(naming) = naming else { break };
             let ascends = names.last().is_none_or(|(last, _)| *last < naming.index);
@@ -544,6 +544,8 @@ fn global_type(ty: &wasmparser::GlobalType) -> GlobalType {
     GlobalType { content: val_type(ty.content_type), mutable: ty.mutable }
 }
 
+#[cold]
+#[inline(never)]
 pub(crate) fn invalid(error: wasmparser::BinaryReaderError) -> LoadError {
     invalid_at(&error, error.offset())
 }

@@ -1,10 +1,11 @@
 //! What a program *is*: parsed, validated, inert.
 //!
 //! This room turns bytes into [`ModuleInfo`] (what the rest of the crate needs to know about a
-//! module) and [bodies](load::Body) (what a compiler reads). It knows no machine and runs nothing.
+//! module) and [bodies](bodies::Body) (what a compiler reads). It knows no machine and runs nothing.
 //! Validation is wasmparser's and happens once: a compiler gets a [`ValidBody`], which only
-//! [`Body::validate`](load::Body::validate) makes.
+//! [`Bodies::validate`](Bodies::validate) makes.
 
+mod bodies;
 mod facts;
 mod fuel;
 mod limits;
@@ -20,13 +21,14 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub(crate) use bodies::Bodies;
 pub(crate) use facts::{Facts, ValidBody, Validation};
 pub(crate) use fuel::{BYTES_LOG, Charge, ELEMENTS_LOG};
 pub use limits::Limits;
 pub(crate) use limits::{check as check_limit, check_code};
 #[cfg(any(feature = "cranelift", feature = "listing"))]
 pub(crate) use load::invalid;
-pub(crate) use load::{Body, Loaded, Tail, binary, load, load_whole};
+pub(crate) use load::{Loaded, Tail, binary, load, load_whole};
 #[cfg(any(feature = "cranelift", feature = "listing"))]
 pub(crate) use names::operator_name;
 pub(crate) use small::{SmallFunction, SmallFunctions};

@@ -210,11 +210,11 @@ mod tests {
 
     /// What wasmparser says of the module's bodies, and what this crate does.
     fn verdicts(module: &[u8]) -> [Result<(), LoadError>; 2] {
-        let bodies = || load_whole(module, &Limits::default()).expect("sections are valid").1;
-        let by_wasmparser = bodies().into_iter().try_for_each(|body| {
-            let mut validator =
-                body.to_validate.into_validator(FuncValidatorAllocations::default());
-            let mut reader = body.body.get_binary_reader();
+        let bodies = load_whole(module, &Limits::default()).expect("sections are valid").1;
+        let by_wasmparser = bodies.iter().try_for_each(|body| {
+            let to_validate = bodies.to_validate(&body);
+            let mut validator = to_validate.into_validator(FuncValidatorAllocations::default());
+            let mut reader = body.reader.clone();
             validator.read_locals(&mut reader).map_err(invalid)?;
             let mut operators = OperatorsReader::new(reader);
             while !operators.eof() {
@@ -227,8 +227,8 @@ mod tests {
             operators.finish().map_err(invalid)
         });
         let mut validation = Validation::default();
-        let here =
-            bodies().into_iter().try_for_each(|body| body.validate(&mut validation).map(drop));
+        let mut validate = |body| bodies.validate(&body, &mut validation).map(drop);
+        let here = bodies.iter().try_for_each(&mut validate);
         [by_wasmparser, here]
     }
 

@@ -6,9 +6,9 @@
 
 use std::sync::OnceLock;
 
-use wasmparser::{BinaryReader, FuncToValidate, FunctionBody, ValidatorResources};
+use wasmparser::BinaryReader;
 
-use super::{Body, Facts, ValType, Validation};
+use super::{Bodies, Facts, ValType, Validation};
 
 /// The most locals, parameters included.
 const MAX_LOCALS: usize = 8;
@@ -60,34 +60,37 @@ impl SmallFunction {
 /// short bodies are noted.
 #[derive(Default)]
 pub(crate) struct SmallFunctions<'a> {
-    /// What any body of the module can be validated with.
-    resources: Option<ValidatorResources>,
+    /// The module's; `None` if none of them is short.
+    bodies: Option<&'a Bodies<'a>>,
     /// By function index.
-    short: Vec<Short<'a>>,
+    short: Vec<Short>,
     /// Of each 64 functions, which are there, and how many come before them.
     words: Vec<(u64, u32)>,
     has_fuel: bool,
 }
 
-struct Short<'a> {
-    to_validate: FuncToValidate<()>,
-    body: FunctionBody<'a>,
+struct Short {
+    /// Which of the bodies it is.
+    index: usize,
     small: OnceLock<Option<Box<SmallFunction>>>,
 }
 
 impl<'a> SmallFunctions<'a> {
     /// Those among the bodies, but for one whose function will have other code. They will be validated for
     /// it, and once more in their turn. What they cost is asked for where there is fuel.
-    pub fn among(bodies: &[Body<'a>], other: Option<u32>, has_fuel: bool) -> SmallFunctions<'a> {
+    pub fn among(bodies: &'a Bodies<'a>, other: Option<u32>, has_fuel: bool) -> SmallFunctions<'a> {
         let mut small = SmallFunctions { has_fuel, ..SmallFunctions::default() };
         // A function that calls nobody but itself has no end.
-        let ([first, _, ..], Some(last)) = (bodies, bodies.last()) else { return small };
-        for body in bodies {
+        if bodies.count() < 2 {
+            return small;
+        }
+        let last = bodies.get(bodies.count() - 1);
+        for (index, body) in bodies.iter().enumerate() {
             if body.len() > SmallFunction::MAX_LEN || Some(body.function) == other {
                 continue;
             }
             if small.short.is_empty() {
-                small.resources = Some(first.to_validate.resources.clone());
+                small.bodies = Some(bodies);
                 small.words.resize(last.function as usize / 64 + 1, (0, 0));
             }
             let (bits, before) = &mut small.words[body.function as usize / 64];
@@ -95,12 +98,7 @@ impl<'a> SmallFunctions<'a> {
                 *before = small.short.len() as u32;
             }
             *bits |= 1 << (body.function % 64);
-            let FuncToValidate { index, ty, features, .. } = body.to_validate;
-            small.short.push(Short {
-                to_validate: FuncToValidate { resources: (), index, ty, features },
-                body: body.body.clone(),
-                small: OnceLock::new(),
-            });
+            small.short.push(Short { index, small: OnceLock::new() });
         }
         small
     }
@@ -120,21 +118,13 @@ impl<'a> SmallFunctions<'a> {
         let (bits, before) = self.words[function as usize / 64];
         let lower = bits & ((1 << (function % 64)) - 1);
         let short = &self.short[before as usize + lower.count_ones() as usize];
-        let examine = || self.examine(function, short, scratch).map(Box::new);
+        let examine = || self.examine(short.index, scratch).map(Box::new);
         short.small.get_or_init(examine).as_deref()
     }
 
-    fn examine(
-        &self,
-        function: u32,
-        short: &Short<'a>,
-        scratch: &mut Validation,
-    ) -> Option<SmallFunction> {
-        let FuncToValidate { index, ty, features, .. } = short.to_validate;
-        let resources = self.resources.clone()?;
-        let to_validate = FuncToValidate { resources, index, ty, features };
-        let body = Body { function, to_validate, body: short.body.clone() };
-        let body = body.validate(scratch).ok()?;
+    fn examine(&self, index: usize, scratch: &mut Validation) -> Option<SmallFunction> {
+        let bodies = self.bodies?;
+        let body = bodies.validate(&bodies.get(index), scratch).ok()?;
         let Facts { makes_calls, calls_runtime, branches, .. } = scratch.facts;
         if makes_calls || calls_runtime || branches || scratch.facts.locals.len() > MAX_LOCALS {
             return None;
@@ -147,7 +137,7 @@ impl<'a> SmallFunctions<'a> {
         let operators = reader.read_bytes(body.len() - 1).ok()?.into();
         let Facts { locals, charges, writes_locals, has_vectors, .. } = &scratch.facts;
         Some(SmallFunction {
-            function,
+            function: body.function,
             operators,
             offset,
             locals: locals.clone(),

@@ -5,7 +5,8 @@
 //! there were. Nor does the error that is reported: it is the first in that order.
 //!
 //! The baseline tier's code goes where it will run as soon as all before it is there, while it is still
-//! in the processor's cache, and its buffers are used again. Cranelift's waits to be linked.
+//! in the processor's cache, and its buffers are used again. Cranelift's waits to be linked. One thread
+//! at a time puts code in place; the others go on meanwhile, since to wait and be woken takes longer.
 
 use std::io;
 use std::mem;
@@ -23,15 +24,15 @@ use crate::compile::{
     TrapSite, Unit, Worker,
 };
 use crate::error::{LoadError, NotPlain};
-use crate::module::{Body, Late, ModuleInfo, SmallFunctions, Tail, check_code, check_limit};
+use crate::module::{Bodies, Late, ModuleInfo, SmallFunctions, Tail, check_code, check_limit};
 
-/// The bytes of the bodies in a batch: at most milliseconds of each tier's work, and so many batches
-/// that the last ones do not leave a thread waiting for long.
-fn batch_bytes(tier: Tier, bodies: usize) -> usize {
+/// The bytes of the bodies in a batch when so many are left: at most milliseconds of each tier's work, and
+/// less towards the end, where threads wait for the last batch.
+fn batch_bytes(tier: Tier, left: usize) -> usize {
     const MANY: usize = 64;
     match tier {
-        Tier::Baseline => (bodies / MANY).clamp(8 << 10, 64 << 10),
-        Tier::Cranelift => 8 << 10,
+        Tier::Baseline => (left / MANY).clamp(4 << 10, 64 << 10),
+        Tier::Cranelift => (left / MANY).clamp(2 << 10, 8 << 10),
     }
 }
 
@@ -92,10 +93,11 @@ impl Compiled {
 struct Job<'j> {
     engine: &'j Engine,
     unit: Unit<'j>,
+    bodies: &'j Bodies<'j>,
     foreign: Option<Foreign<'j>>,
     /// The size of all bodies.
     bytes: usize,
-    /// How much code there is so far.
+    /// How much code the finished batches have.
     code_bytes: AtomicU64,
 }
 
@@ -103,13 +105,15 @@ struct Job<'j> {
 #[derive(Default)]
 struct Part {
     code: CompiledCode,
+    /// The size of its bodies.
+    bytes: usize,
     foreign: Range<u32>,
     timings: Option<Timings>,
 }
 
 /// What there is of a module behind its head.
 pub(super) struct Sources<'a> {
-    pub bodies: Vec<Body<'a>>,
+    pub bodies: Bodies<'a>,
     pub foreign: Option<Foreign<'a>>,
     pub tail: Tail<'a>,
 }
@@ -125,8 +129,7 @@ pub(super) fn compile(
     clock: &mut Clock,
 ) -> Result<(Compiled, Late), LoadError> {
     let Sources { bodies, foreign, tail } = sources;
-    let bytes: usize = bodies.iter().map(Body::len).sum();
-    let batch = batch_bytes(engine.tier(), bytes);
+    let bytes = bodies.len();
     let other = foreign.as_ref().map(|foreign| foreign.function);
     let small = SmallFunctions::among(&bodies, other, layout.fuel.is_some());
     let in_segments = match engine.tier() {
@@ -135,7 +138,8 @@ pub(super) fn compile(
         _ => Default::default(),
     };
     let unit = Unit { info, type_ids, layout, small, in_segments };
-    let job = Job { engine, unit, foreign, bytes, code_bytes: AtomicU64::new(0) };
+    let code_bytes = AtomicU64::new(0);
+    let job = Job { engine, unit, bodies: &bodies, foreign, bytes, code_bytes };
     let mut all = Compiled::default();
     if engine.tier() == Tier::Cranelift {
         all.code = Code::Chunks(Vec::new());
@@ -145,112 +149,146 @@ pub(super) fn compile(
         clock.lap(|timings| &mut timings.parse);
         let mut worker = engine.worker();
         let mut part = Part::default();
-        job.compile(bodies, &mut worker, &mut part)?;
+        job.compile(0..bodies.count(), &mut worker, &mut part)?;
         engine.retire(worker);
         // It is all of the module's code: no more room than that.
-        all.append(&mut part, engine, 0)?;
+        all.append(&mut part, engine, bytes, 0)?;
         clock.add(part.timings);
         return Ok((all, late));
     }
-    let batches = split(bodies, batch);
-    let threads = engine.compile_threads().min(batches.len());
-    job.compile_shared(batches, threads, tail, all, clock)
+    let placed = Placed { all, next: 0, bytes: 0, timings: Timings::default(), result: Ok(()) };
+    job.compile_shared(Batches::new(split(&bodies, engine.tier()), placed), tail, clock)
 }
 
-/// Cuts the bodies into batches of about that many bytes.
-fn split(bodies: Vec<Body<'_>>, bytes: usize) -> Vec<Mutex<Vec<Body<'_>>>> {
+/// Cuts the bodies into batches.
+fn split(bodies: &Bodies<'_>, tier: Tier) -> Vec<Range<usize>> {
     let mut batches = Vec::new();
-    let (mut batch, mut size) = (Vec::new(), 0);
-    for body in bodies {
+    let (mut start, mut size, mut left) = (0, 0, bodies.len());
+    for (body, end) in bodies.iter().zip(1..) {
         size += body.len();
-        batch.push(body);
-        if size >= bytes {
-            batches.push(Mutex::new(mem::take(&mut batch)));
-            size = 0;
+        if size >= batch_bytes(tier, left) || end == bodies.count() {
+            batches.push(start..end);
+            start = end;
+            left -= mem::take(&mut size);
         }
-    }
-    if !batch.is_empty() {
-        batches.push(Mutex::new(batch));
     }
     batches
 }
 
-/// The batches that are finished.
-struct Progress {
+/// The batches of a module, which threads share.
+struct Batches {
+    /// Which bodies are in each.
+    bodies: Vec<Range<usize>>,
+    /// How many have been begun, in order.
+    begun: AtomicUsize,
+    /// What became of each, until it is in place.
+    finished: Vec<Mutex<Option<Result<Part, LoadError>>>>,
+    placed: Mutex<Placed>,
+    /// Buffers to be used again.
+    spare: Mutex<Vec<Part>>,
+}
+
+/// What is in place.
+struct Placed {
     /// Of all batches before `next`.
     all: Compiled,
     next: usize,
-    /// Of batches from `next` on, those that were compiled.
-    waiting: Vec<Option<Part>>,
-    /// Buffers to be used again.
-    spare: Vec<Part>,
+    /// The size of their bodies.
+    bytes: usize,
     timings: Timings,
-    /// The first batch that failed, and how.
-    failure: Option<(usize, LoadError)>,
+    /// What is wrong with the last of them, if anything is.
+    result: Result<(), LoadError>,
+}
+
+impl Batches {
+    fn new(bodies: Vec<Range<usize>>, placed: Placed) -> Batches {
+        Batches {
+            begun: AtomicUsize::new(0),
+            finished: bodies.iter().map(|_| Mutex::new(None)).collect(),
+            placed: Mutex::new(placed),
+            spare: Mutex::new(Vec::new()),
+            bodies,
+        }
+    }
+
+    /// Lets no other batch begin.
+    fn stop(&self) {
+        self.begun.store(self.bodies.len(), Ordering::Relaxed);
+    }
+
+    /// Compiles batches until all have been begun.
+    fn work(&self, job: &Job<'_>) {
+        let mut worker = job.engine.worker();
+        loop {
+            let at = self.begun.fetch_add(1, Ordering::Relaxed);
+            let Some(bodies) = self.bodies.get(at) else { break };
+            let mut part = lock(&self.spare).pop().unwrap_or_default();
+            let compiled = job.compile(bodies.clone(), &mut worker, &mut part);
+            if compiled.is_err() {
+                // Those before it have been begun, and will tell if one of them fails too.
+                self.stop();
+            }
+            *lock(&self.finished[at]) = Some(compiled.map(|()| part));
+            // Another thread that is at it may have looked for this one too early. Then it is left to
+            // whoever comes next, or to the end.
+            if let Ok(mut placed) = self.placed.try_lock() {
+                self.place(&mut placed, job);
+            }
+        }
+        job.engine.retire(worker);
+    }
+
+    /// Puts in place what is finished, as far as all before it is.
+    fn place(&self, placed: &mut Placed, job: &Job<'_>) {
+        while placed.result.is_ok()
+            && let Some(finished) = self.finished.get(placed.next)
+            && let Some(compiled) = lock(finished).take()
+        {
+            placed.next += 1;
+            placed.result = compiled.and_then(|mut part| {
+                if let Some(timings) = part.timings.take() {
+                    placed.timings.add(timings);
+                }
+                placed.bytes += part.bytes;
+                placed.all.append(&mut part, job.engine, placed.bytes, job.bytes)?;
+                lock(&self.spare).push(part);
+                Ok(())
+            });
+            if placed.result.is_err() {
+                self.stop();
+            }
+        }
+    }
 }
 
 impl Job<'_> {
-    /// Compiles the batches on so many threads, this one among them. This one reads the tail first.
+    /// Compiles the batches on several threads, this one among them. This one reads the tail first.
     fn compile_shared(
         &self,
-        batches: Vec<Mutex<Vec<Body<'_>>>>,
-        threads: usize,
+        batches: Batches,
         tail: Tail<'_>,
-        all: Compiled,
         clock: &mut Clock,
     ) -> Result<(Compiled, Late), LoadError> {
-        let progress = Mutex::new(Progress {
-            all,
-            next: 0,
-            waiting: batches.iter().map(|_| None).collect(),
-            spare: Vec::new(),
-            timings: Timings::default(),
-            failure: None,
-        });
-        let begun = AtomicUsize::new(0);
-        let work = || {
-            let mut worker = self.engine.worker();
-            loop {
-                // Batches are begun in order. So when one has failed, those before it have been
-                // begun, and will tell if one of them fails too.
-                let mut part = {
-                    let mut progress = lock(&progress);
-                    if progress.failure.is_some() {
-                        break;
-                    }
-                    progress.spare.pop().unwrap_or_default()
-                };
-                let at = begun.fetch_add(1, Ordering::Relaxed);
-                let Some(batch) = batches.get(at) else { break };
-                let compiled = self.compile(mem::take(&mut lock(batch)), &mut worker, &mut part);
-                lock(&progress).finish(at, compiled.map(|()| part), self);
-            }
-            self.engine.retire(worker);
-        };
+        let threads = self.engine.compile_threads().min(batches.bodies.len());
         let late = thread::scope(|scope| {
             for _ in 1..threads {
                 // A system that gives no thread leaves the work to those that there are.
                 let name = thread::Builder::new().name("wasm-mini compile".to_string());
-                let _ = name.spawn_scoped(scope, work);
+                let _ = name.spawn_scoped(scope, || batches.work(self));
             }
-            let mut clock = Clock::new(self.engine.collects_timings());
             let late = tail.read(self.unit.info, self.engine.limits());
             clock.lap(|timings| &mut timings.parse);
-            if let Some(timings) = clock.timings() {
-                lock(&progress).timings.add(timings);
-            }
             if late.is_err() {
-                begun.store(batches.len(), Ordering::Relaxed);
+                batches.stop();
             }
-            work();
+            batches.work(self);
             late
         })?;
-        let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, error)) = progress.failure {
-            return Err(error);
-        }
-        clock.add(Some(progress.timings));
-        let mut all = progress.all;
+        let mut placed = lock(&batches.placed);
+        batches.place(&mut placed, self);
+        mem::replace(&mut placed.result, Ok(()))?;
+        clock.add(Some(placed.timings));
+        let mut all = mem::take(&mut placed.all);
         let len = all.len();
         if let Code::Placed(Some(draft)) = &mut all.code {
             draft.truncate(len);
@@ -261,19 +299,20 @@ impl Job<'_> {
     /// Compiles one batch.
     fn compile(
         &self,
-        bodies: Vec<Body<'_>>,
+        bodies: Range<usize>,
         worker: &mut Worker,
         part: &mut Part,
     ) -> Result<(), LoadError> {
         let mut clock = Clock::new(self.engine.collects_timings());
         let limits = self.engine.limits();
-        for body in bodies {
-            let body = body.validate(&mut worker.validation)?;
+        part.bytes = 0;
+        for body in bodies.map(|index| self.bodies.get(index)) {
+            part.bytes += body.len();
+            let body = self.bodies.validate(&body, &mut worker.validation)?;
             clock.lap(|timings| &mut timings.validate);
             let what = "the number of a function's locals (`Limits::function_locals`)";
             let locals = worker.validation.facts.locals.len();
             check_limit(what, locals as u64, limits.function_locals)?;
-            let before = part.code.bytes.len();
             match &self.foreign {
                 Some(foreign) if foreign.function == body.function => {
                     part.foreign = foreign.append_to(&mut part.code);
@@ -281,10 +320,10 @@ impl Job<'_> {
                 _ => worker.compile(self.engine.backend(), &self.unit, &body, &mut part.code)?,
             }
             clock.lap(|timings| &mut timings.compile);
-            let added = (part.code.bytes.len() - before) as u64;
-            let all = self.code_bytes.fetch_add(added, Ordering::Relaxed) + added;
-            check_code(all, limits.max_code())?;
         }
+        let code_bytes = part.code.bytes.len() as u64;
+        let all = self.code_bytes.fetch_add(code_bytes, Ordering::Relaxed) + code_bytes;
+        check_code(all, limits.max_code())?;
         part.timings = clock.timings();
         Ok(())
     }
@@ -308,36 +347,16 @@ impl Foreign<'_> {
     }
 }
 
-impl Progress {
-    /// Takes what became of a batch, and puts in place what can be.
-    fn finish(&mut self, at: usize, compiled: Result<Part, LoadError>, job: &Job<'_>) {
-        match compiled {
-            Ok(part) => self.waiting[at] = Some(part),
-            Err(error) => return self.fail(at, error),
-        }
-        while let Some(mut part) = self.waiting.get_mut(self.next).and_then(Option::take) {
-            if let Some(timings) = part.timings.take() {
-                self.timings.add(timings);
-            }
-            if let Err(error) = self.all.append(&mut part, job.engine, job.bytes) {
-                return self.fail(self.next, error);
-            }
-            self.spare.push(part);
-            self.next += 1;
-        }
-    }
-
-    fn fail(&mut self, at: usize, error: LoadError) {
-        if self.failure.as_ref().is_none_or(|(first, _)| at < *first) {
-            self.failure = Some((at, error));
-        }
-    }
-}
-
 impl Compiled {
-    /// Lays a part's code behind what there is, in room for the code of bodies of so many bytes, and
-    /// empties the part.
-    fn append(&mut self, part: &mut Part, engine: &Engine, bodies: usize) -> Result<(), LoadError> {
+    /// Lays a part's code behind what there is, and empties the part. With it, there is the code of `done`
+    /// bytes of bodies; room is made for that of `bodies`, or for no more than the part has if that is 0.
+    fn append(
+        &mut self,
+        part: &mut Part,
+        engine: &Engine,
+        done: usize,
+        bodies: usize,
+    ) -> Result<(), LoadError> {
         let end = self.len();
         let start = end.next_multiple_of(CODE_ALIGNMENT);
         let bytes = &mut part.code.bytes;
@@ -366,29 +385,38 @@ impl Compiled {
         }
         let start = start as u32;
         let moved = |range: Range<u32>| range.start + start..range.end + start;
-        self.functions.extend(functions.drain(..).map(|mut function| {
-            function.code = moved(function.code);
-            function
-        }));
-        let relocations = relocations.drain(..);
-        self.relocations
-            .extend(relocations.map(|site| Relocation { offset: site.offset + start, ..site }));
-        let traps = traps.drain(..);
-        self.traps.extend(traps.map(|site| TrapSite { offset: site.offset + start, ..site }));
-        let inlined = inlined.drain(..);
-        self.inlined
-            .extend(inlined.map(|site| InlinedSite { offset: site.offset + start, ..site }));
-        self.calls.extend(
-            calls
-                .drain(..)
-                .map(|site| CallSite { return_offset: site.return_offset + start, ..site }),
-        );
+        let share = (done, bodies);
+        extend(&mut self.functions, functions, share, |function| {
+            function.code = moved(function.code.clone());
+        });
+        extend(&mut self.relocations, relocations, share, |site| site.offset += start);
+        extend(&mut self.traps, traps, share, |site| site.offset += start);
+        extend(&mut self.inlined, inlined, share, |site| site.offset += start);
+        extend(&mut self.calls, calls, share, |site| site.return_offset += start);
         let foreign = mem::take(&mut part.foreign);
         if !foreign.is_empty() {
             self.foreign = moved(foreign);
         }
         Ok(())
     }
+}
+
+/// Changes what a part has, and moves it to the end of a list. One that is too small is made as large as it
+/// will become, if the rest is like what is done: the first of two numbers, of which the second is all.
+fn extend<T>(
+    list: &mut Vec<T>,
+    more: &mut Vec<T>,
+    (done, all): (usize, usize),
+    change: impl FnMut(&mut T),
+) {
+    more.iter_mut().for_each(change);
+    let len = list.len() + more.len();
+    if list.capacity() < len {
+        let expected = (len as u64 * all as u64 / done.max(1) as u64) as usize;
+        // One in eight to spare.
+        list.reserve_exact(len.max(expected + expected / 8) - list.len());
+    }
+    list.append(more);
 }
 
 /// Makes sure that a draft has `len` bytes, of which the first `used` keep their content; at least
@@ -413,4 +441,41 @@ fn room<'d>(
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::module::{Limits, load_whole};
+
+    #[test]
+    fn batches_are_all_bodies_in_order() {
+        let functions = "(func (drop (i64.const 1000000000000)))".repeat(10_000);
+        let binary = wat::parse_str(format!("(module {functions})")).expect("a module");
+        let (_, bodies) = load_whole(&binary, &Limits::default()).expect("a module");
+        for tier in [Tier::Baseline, Tier::Cranelift] {
+            let batches = split(&bodies, tier);
+            let mut end = 0;
+            for batch in &batches {
+                assert!(batch.start == end && !batch.is_empty(), "{batch:?} behind {end}");
+                end = batch.end;
+            }
+            assert_eq!(end, bodies.count());
+            // Threads wait for the last one.
+            let last = batches.last().expect("a batch").len();
+            assert!(last <= 4096 / bodies.get(0).len() + 1, "{last} bodies");
+        }
+    }
+
+    #[test]
+    fn lists_are_made_as_large_as_they_will_become() {
+        let mut list = Vec::new();
+        for done in 1..=100 {
+            let capacity = list.capacity();
+            extend(&mut list, &mut vec![done; 10], (done, 100), |number| *number += 1);
+            assert!(capacity == 0 || list.capacity() == capacity, "it moves no more");
+        }
+        assert!(list.iter().copied().eq((1..=100).flat_map(|number| [number + 1; 10])));
+        assert!(list.capacity() <= 1125, "{}", list.capacity());
+    }
 }

@@ -278,8 +278,9 @@ impl<'m> ExportedFunction<'m> {
 pub fn validate(input: impl AsRef<[u8]>) -> Result<(), LoadError> {
     let binary = module::binary(input.as_ref())?;
     let mut validation = module::Validation::default();
-    for body in module::load_whole(&binary, &Limits::default())?.1 {
-        body.validate(&mut validation)?;
+    let (_, bodies) = module::load_whole(&binary, &Limits::default())?;
+    for body in bodies.iter() {
+        bodies.validate(&body, &mut validation)?;
     }
     Ok(())
 }

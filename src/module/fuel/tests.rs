@@ -140,8 +140,8 @@ fn check(binary: &[u8], paths: usize, random: &mut Random) -> u64 {
     let (_, bodies) = module::load_whole(binary, &Limits::default()).expect("a module");
     let mut validation = Validation::default();
     let mut ended = 0;
-    for (index, body) in bodies.into_iter().enumerate() {
-        let body = body.validate(&mut validation).expect("a valid body");
+    for (index, body) in bodies.iter().enumerate() {
+        let body = bodies.validate(&body, &mut validation).expect("a valid body");
         validation.plan_fuel(&body);
         let charges = &validation.facts.charges;
         assert!(charges.is_sorted_by(|a, b| a.at < b.at), "{charges:?}");
@@ -212,7 +212,7 @@ fn generated_bodies_are_charged_what_they_cost() {
         // What is beyond WebAssembly 2.0 after all is refused.
         if module::load_whole(&binary, &Limits::default()).is_ok_and(|(_, bodies)| {
             let mut validation = Validation::default();
-            bodies.into_iter().all(|body| body.validate(&mut validation).is_ok())
+            bodies.iter().all(|body| bodies.validate(&body, &mut validation).is_ok())
         }) {
             ended += check(&binary, 20, &mut random);
         }
@@ -225,8 +225,7 @@ fn plan(text: &str) -> Vec<(usize, u32)> {
     let binary = wat::parse_str(text).expect("a module");
     let (_, bodies) = module::load_whole(&binary, &Limits::default()).expect("a module");
     let mut validation = Validation::default();
-    let body = bodies.into_iter().next().expect("a body");
-    let body = body.validate(&mut validation).expect("a valid body");
+    let body = bodies.validate(&bodies.get(0), &mut validation).expect("a valid body");
     validation.plan_fuel(&body);
     let body = Body::read(&body);
     let index = |charge: &Charge| body.operators.iter().position(|(_, at)| *at == charge.at);
