@@ -127,7 +127,7 @@ impl<'a> Attempt<'a> {
 fn rounds_of(once: Duration, quick: bool) -> usize {
     match once.as_secs_f64() {
         _ if quick => 2,
-        t if t < 0.05 => 25,
+        t if t < 0.05 => 100,
         t if t < 1.0 => 7,
         t if t < 10.0 => 3,
         _ => 2,
