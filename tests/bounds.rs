@@ -200,6 +200,37 @@ fn a_limit_of_code_holds_before_it_is_made() {
     }
 }
 
+/// The same of functions none of which is beyond the limit, in few bytes of bodies.
+#[test]
+fn a_limit_of_code_holds_for_functions_together() {
+    let types = "i32 ".repeat(VALUES);
+    let values = "(i32.load (i32.const 0)) ".repeat(VALUES);
+    let calls = "(call $same) ".repeat(20);
+    let function = format!("(func (result {types}) {values} {calls} unreachable)");
+    let module = |count| {
+        assemble(&format!(
+            "(module (memory 1) (func $same (param {types}) (result {types}) unreachable) {})",
+            function.repeat(count)
+        ))
+    };
+    let engine = |limits, threads| {
+        let engine = Engine::builder().tier(Tier::Baseline).limits(limits).compile_threads(threads);
+        engine.build().expect("an engine")
+    };
+    let one = Module::with_engine(&engine(Limits::default(), 1), module(1)).expect("a module");
+    let one = one.code(1).expect("its code").len() as u64;
+    let mut limits = Limits::default();
+    limits.code_bytes = 1 << 20;
+    assert!((100_000..1 << 20).contains(&one), "{one} bytes");
+    for (count, threads) in [(9, 1), (200, 1), (200, 2)] {
+        let error = Module::with_engine(&engine(limits, threads), module(count)).unwrap_err();
+        let LoadError::Limit { actual, limit: most, .. } = error else { panic!("{error}") };
+        assert_eq!(most, 1 << 20);
+        let more = threads as u64 * (one + 100);
+        assert!(actual <= most + more, "{count} functions: {actual} bytes");
+    }
+}
+
 /// Blocks that each have 2,000 types.
 #[test]
 fn types_of_nested_blocks() {

@@ -37,7 +37,7 @@ use common::{Random, on_each_tier, random};
 use corpus::{Corpus, Origin};
 use counting::heap_of;
 use exercise::{Bound, Outcomes, exercise};
-use wasm_mini::{Engine, Limits, Tier};
+use wasm_mini::{Engine, Limits, LoadError, Tier};
 
 /// How many mutants each tier gets in the test suite.
 const MUTANTS: u64 = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
@@ -185,6 +185,31 @@ fn modules_of_the_suite_do_no_harm(tier: Tier) {
     println!("{tier}: the suite: {tally:#?}");
     assert!(modules.len() > 2_000, "{}", modules.len());
     assert!(tally.outcomes.loaded > 100 && tally.outcomes.refused > 300, "{tally:?}");
+}
+
+/// What is accepted is what wasmparser's own loop over a module accepts.
+#[test]
+fn verdicts_are_those_of_wasmparser() {
+    let features = wasmparser::WasmFeatures::WASM2;
+    let mut valid = 0;
+    for number in 0..2 * MUTANTS {
+        let (origin, binary) = mutant(corpus(), number);
+        if !binary.starts_with(b"\0asm") {
+            continue;
+        }
+        let mut validator = wasmparser::Validator::new_with_features(features);
+        let theirs = validator.validate_all(&binary).map(drop);
+        match (wasm_mini::validate(&binary), theirs) {
+            // Beyond this engine.
+            (Err(LoadError::Limit { .. } | LoadError::Unsupported { .. }), _) => {}
+            (ours, theirs) => {
+                valid += u64::from(ours.is_ok());
+                let agree = ours.is_ok() == theirs.is_ok();
+                assert!(agree, "mutant {number} of {origin:?}: {ours:?}, wasmparser: {theirs:?}");
+            }
+        }
+    }
+    assert!((MUTANTS / 5..MUTANTS).contains(&valid), "{valid} are valid");
 }
 
 /// Where `fuzz/` begins: see its README.

@@ -82,8 +82,8 @@ pub fn list(input: impl AsRef<[u8]>, tier: Tier) -> Result<Listing, LoadError> {
     let (type_ids, layout) = (type_ids(&info), Layout::of(&info));
     let unit = unit(&info, &type_ids, &layout);
     let mut functions = Vec::new();
-    for body in bodies.iter() {
-        let body = bodies.validate(&body, &mut worker.validation)?;
+    for function in bodies.functions() {
+        let body = bodies.validate(function, &mut worker.validation)?;
         let mut code = CompiledCode { operators: Some(Vec::new()), ..CompiledCode::default() };
         worker.compile_with(tier, &backend, &unit, &body, &mut code)?;
         let mut operators = Vec::new();
@@ -119,8 +119,8 @@ pub fn clif(input: impl AsRef<[u8]>) -> Result<String, LoadError> {
     let unit = unit(&info, &type_ids, &layout);
     let mut validation = Validation::default();
     let mut text = String::new();
-    for body in bodies.iter() {
-        let body = bodies.validate(&body, &mut validation)?;
+    for function in bodies.functions() {
+        let body = bodies.validate(function, &mut validation)?;
         if !text.is_empty() {
             text.push('\n');
         }

@@ -3,31 +3,18 @@
 //! Owns the outline of the section, eight bytes for each body, and what bodies are validated with. Refuses
 //! a section that does not hold as many as it says, or holds more. It does not look into them.
 
+use std::ops::Range;
+
 use wasmparser::{
     BinaryReader, CodeSectionReader, FuncToValidate, Payload, ValidPayload, Validator,
     ValidatorResources, WasmModuleResources,
 };
 
 use super::limits::{Limits, check};
-use super::load::{FEATURES, invalid};
+use super::load::{FEATURES, invalid, reader};
 use crate::error::LoadError;
 
-/// A function body that is not validated.
-pub(crate) struct Body<'a> {
-    /// The function's index, imports counted.
-    pub function: u32,
-    /// All of it, locals first. Offsets are those of the module.
-    pub(super) reader: BinaryReader<'a>,
-}
-
-impl Body<'_> {
-    /// The size in bytes.
-    pub fn len(&self) -> usize {
-        self.reader.bytes_remaining()
-    }
-}
-
-/// The bodies of a module, in order.
+/// The bodies of a module's functions.
 #[derive(Default)]
 pub(crate) struct Bodies<'a> {
     section: &'a [u8],
@@ -38,7 +25,7 @@ pub(crate) struct Bodies<'a> {
     /// The index of the first one's function.
     first: u32,
     /// What they are validated with; `None` if there is none. Threads share it by reference: a count of
-    /// references would go from processor to processor with every body, and take its neighbours along.
+    /// references, which each body would change, lies in one cache line with what all of them read.
     resources: Option<ValidatorResources>,
 }
 
@@ -52,7 +39,7 @@ impl<'a> Bodies<'a> {
         limits: &Limits,
     ) -> Result<Bodies<'a>, LoadError> {
         let mut bodies = Bodies { section, offset, ..Bodies::default() };
-        let reader = CodeSectionReader::new(BinaryReader::new(section, offset));
+        let reader = CodeSectionReader::new(reader(section, offset));
         let reader = reader.map_err(invalid)?;
         bodies.spans.reserve_exact(reader.count() as usize);
         for body in reader {
@@ -70,37 +57,38 @@ impl<'a> Bodies<'a> {
         Ok(bodies)
     }
 
-    pub fn count(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// The one with this index, which does not count imports.
-    ///
-    /// # Panics
-    ///
-    /// If there is none.
-    #[inline]
-    pub fn get(&self, index: usize) -> Body<'a> {
-        let (start, len) = self.spans[index];
-        let bytes = &self.section[start as usize..][..len as usize];
-        let reader = BinaryReader::new(bytes, self.offset + u64::from(start));
-        Body { function: self.first + index as u32, reader }
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = Body<'a>> {
-        (0..self.count()).map(|index| self.get(index))
+    /// The indices of the functions, imports counted.
+    pub fn functions(&self) -> Range<u32> {
+        self.first..self.first + self.spans.len() as u32
     }
 
     /// The size of all in bytes.
-    pub fn len(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.spans.iter().map(|(_, len)| *len as usize).sum()
     }
 
-    /// How to validate one of them.
-    pub(super) fn to_validate(&self, body: &Body<'_>) -> FuncToValidate<&ValidatorResources> {
+    /// The size of one in bytes, locals included.
+    ///
+    /// # Panics
+    ///
+    /// If the function has no body here. So do the others that take an index.
+    #[inline]
+    pub fn len(&self, function: u32) -> usize {
+        self.spans[(function - self.first) as usize].1 as usize
+    }
+
+    /// All of it, locals first. Offsets are those of the module.
+    pub(super) fn reader(&self, function: u32) -> BinaryReader<'a> {
+        let (start, len) = self.spans[(function - self.first) as usize];
+        let bytes = &self.section[start as usize..][..len as usize];
+        reader(bytes, self.offset + u64::from(start))
+    }
+
+    /// How to validate one.
+    pub(super) fn to_validate(&self, function: u32) -> FuncToValidate<&ValidatorResources> {
         let resources = self.resources.as_ref().expect("there is a body");
-        let ty = resources.type_index_of_function(body.function).expect("a function has a type");
-        FuncToValidate { resources, index: body.function, ty, features: FEATURES }
+        let ty = resources.type_index_of_function(function).expect("a function has a type");
+        FuncToValidate { resources, index: function, ty, features: FEATURES }
     }
 }
 
@@ -126,10 +114,11 @@ mod tests {
     fn bodies_are_where_the_section_says() {
         let binary = module(&[10, 13, 3, 2, 0, 0x0b, 5, 1, 1, 0x7f, 1, 0x0b, 2, 0, 0x0b]);
         let (_, bodies) = load_whole(&binary, &Limits::default()).expect("sections are valid");
-        let found = bodies.iter().map(|body| (body.function, body.reader.range(), body.len()));
-        assert_eq!(found.collect::<Vec<_>>(), [(1, 33..35, 2), (2, 36..41, 5), (3, 42..44, 2)]);
-        assert_eq!((bodies.count(), bodies.len()), (3, 9));
-        assert_eq!(bodies.to_validate(&bodies.get(1)).index, 2);
+        assert_eq!((bodies.functions(), bodies.bytes()), (1..4, 9));
+        let found =
+            bodies.functions().map(|index| (bodies.reader(index).range(), bodies.len(index)));
+        assert_eq!(found.collect::<Vec<_>>(), [(33..35, 2), (36..41, 5), (42..44, 2)]);
+        assert_eq!(bodies.to_validate(2).index, 2);
     }
 
     #[test]
@@ -137,6 +126,7 @@ mod tests {
         let bodies = [2, 0, 0x0b, 2, 0, 0x0b, 2, 0, 0x0b];
         let section = |len: u8, count: u8, bodies: &[u8]| [&[10, len, count], bodies].concat();
         assert!(load_whole(&module(&section(10, 3, &bodies)), &Limits::default()).is_ok());
+        let long = [&[10, 0xff, 0xff, 0xff, 0xff, 0x0f, 3], &bodies[..]].concat();
         let cases = [
             (section(10, 2, &bodies), "inconsistent lengths"),
             (section(7, 3, &bodies[..6]), "unexpected end"),
@@ -144,6 +134,9 @@ mod tests {
             // The last body reaches past the section, or past the module.
             (section(9, 3, &bodies), "unexpected end"),
             (section(10, 3, &bodies[..8]), "unexpected end"),
+            // All of them are there, but not all of the section.
+            (section(11, 3, &bodies), "unexpected end"),
+            (long, "unexpected end"),
             (section(11, 3, &[&bodies[..6], &[3, 0, 0x0b]].concat()), "unexpected end"),
         ];
         for (section, expected) in cases {

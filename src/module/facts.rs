@@ -11,7 +11,7 @@ use wasmparser::{
 };
 
 use super::ValType;
-use super::bodies::{Bodies, Body};
+use super::bodies::Bodies;
 use super::fuel::{Charge, Planner};
 use super::load::{invalid, invalid_at};
 use super::short;
@@ -165,16 +165,16 @@ impl<'a> ValidBody<'a> {
 }
 
 impl<'a> Bodies<'a> {
-    /// Validates one of the bodies and leaves its facts in `validation`.
+    /// Validates a function's body and leaves its facts in `validation`.
     pub fn validate(
         &self,
-        body: &Body<'a>,
+        function: u32,
         validation: &mut Validation,
     ) -> Result<ValidBody<'a>, LoadError> {
         let Validation { allocations, facts, .. } = validation;
         facts.reset();
-        let mut validator = self.to_validate(body).into_validator(std::mem::take(allocations));
-        let mut reader = body.reader.clone();
+        let mut validator = self.to_validate(function).into_validator(std::mem::take(allocations));
+        let mut reader = self.reader(function);
         validator.read_locals(&mut reader).map_err(invalid)?;
         for local in 0..validator.len_locals() {
             let ty = validator.get_local_type(local).and_then(ValType::from_wasmparser);
@@ -220,7 +220,7 @@ impl<'a> Bodies<'a> {
         reader.finish_expression(&end).map_err(invalid)?;
         drop(end);
         *allocations = validator.into_allocations();
-        Ok(ValidBody { function: body.function, operators })
+        Ok(ValidBody { function, operators })
     }
 }
 

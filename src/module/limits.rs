@@ -61,7 +61,8 @@ use crate::error::LoadError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The size of a module in the binary format, in bytes; 1 GiB by default.
+    /// The size of a module in the binary format, in bytes; 1 GiB by default. Beyond 4 GiB nothing is loaded
+    /// whatever is set: positions in a module are noted in 32 bits.
     pub module_bytes: u64,
     /// The types of a module; 1,000,000 by default. Each has at most 1,000 parameters and 1,000
     /// results, which is no setting.

@@ -61,10 +61,15 @@ struct Sections<'a> {
 
 impl<'a> Sections<'a> {
     fn new(binary: &'a [u8]) -> Self {
-        Sections { binary, rest: binary, parser: Parser::new(0), ended: false }
+        let mut parser = Parser::new(0);
+        // It would read what other proposals have in the place of what is malformed.
+        parser.set_features(FEATURES);
+        Sections { binary, rest: binary, parser, ended: false }
     }
 
     /// The next section.
+    // As in `Parser::parse_all`, whose iterator copies each once more.
+    #[inline(always)]
     fn next(&mut self) -> Result<Option<Payload<'a>>, LoadError> {
         if self.ended {
             return Ok(None);
@@ -80,12 +85,13 @@ impl<'a> Sections<'a> {
     }
 
     /// Leaves out the code section, of which `next` has just returned the start, and `size` bytes are left.
-    /// Returns it from `start` on, as far as it is there.
-    fn skip(&mut self, start: u64, size: u32) -> &'a [u8] {
+    /// Returns it from `start` on.
+    fn skip(&mut self, start: u64, size: u32) -> Result<&'a [u8], LoadError> {
+        let mut reader = reader(self.rest, self.parser.offset());
+        reader.read_bytes(size as usize).map_err(invalid)?;
         self.parser.skip_section();
-        let size = self.rest.len().min(size as usize);
-        self.rest = &self.rest[size..];
-        &self.binary[start as usize..self.binary.len() - self.rest.len()]
+        self.rest = &self.rest[size as usize..];
+        Ok(&self.binary[start as usize..self.binary.len() - self.rest.len()])
     }
 }
 
@@ -154,19 +160,23 @@ pub(crate) fn load<'a>(
     info: &mut ModuleInfo,
 ) -> Result<Loaded<'a>, LoadError> {
     let what = "the size of the module in bytes (`Limits::module_bytes`)";
-    check(what, binary.len() as u64, limits.module_bytes)?;
+    // Positions are noted in 32 bits.
+    check(what, binary.len() as u64, limits.module_bytes.min(u32::MAX.into()))?;
     let mut validator = Validator::new_with_features(FEATURES);
     let mut late = Late::default();
     let mut bodies = Bodies::default();
     let mut sections = Sections::new(binary);
     while let Some(payload) = sections.next()? {
         check_counts(&payload, info, limits)?;
-        validator.payload(&payload).map_err(invalid)?;
+        // Without `map_err`, which copies what is valid.
+        if let Err(error) = validator.payload(&payload) {
+            return Err(invalid(error));
+        }
         match payload {
             Payload::CodeSectionStart { unchecked_range: Range { start, .. }, size, .. } => {
-                let section = sections.skip(start, size);
+                let section = sections.skip(start, size)?;
                 bodies = Bodies::read(section, start, &mut validator, limits)?;
-                if binary.len() >= LARGE && bodies.count() > 0 {
+                if binary.len() >= LARGE && !bodies.functions().is_empty() {
                     break;
                 }
             }
@@ -376,13 +386,13 @@ fn late_section(
     late: &mut Late,
 ) -> Result<(), LoadError> {
     match payload {
-        Payload::DataSection(reader) => {
-            let (start, end) = (reader.range().start, reader.range().end);
+        Payload::DataSection(section) => {
+            let Range { start, end } = section.range();
             let bytes = &binary[start as usize..end as usize];
-            data_segments(BinaryReader::new(bytes, start), late)?;
+            data_segments(reader(bytes, start), late)?;
         }
         Payload::CustomSection(section) if section.name() == "name" => {
-            let reader = BinaryReader::new(section.data(), section.data_offset());
+            let reader = reader(section.data(), section.data_offset());
             late.names = function_names(reader, functions);
         }
         _ => {}
@@ -392,23 +402,23 @@ fn late_section(
 
 /// The function names of the name section, in the order of the functions. It is a custom section, so
 /// what is malformed in it, such as a name out of that order, is left out and never an error
-/// (specification §7.6, Custom Sections).
+/// (specification §7.6, Custom Sections). So are names after the first list of them.
 fn function_names(mut reader: BinaryReader<'_>, count: usize) -> Vec<(u32, Arc<str>)> {
-    /// The subsection with the names of functions. There are others, not read.
+    /// The subsection with the names of functions.
     const FUNCTION_NAMES: u8 = 1;
     let mut names = Vec::new();
     while let (Ok(id), Ok(subsection)) = (reader.read_u8(), reader.read_reader()) {
         if id != FUNCTION_NAMES {
             continue;
         }
-        let Ok(map) = NameMap::new(subsection) else { continue };
-        for naming in map {
+        for naming in NameMap::new(subsection).into_iter().flatten() {
             let Ok(naming) = naming else { break };
             let ascends = names.last().is_none_or(|(last, _)| *last < naming.index);
             if ascends && (naming.index as usize) < count {
                 names.push((naming.index, naming.name.into()));
             }
         }
+        break;
     }
     names
 }
@@ -542,6 +552,11 @@ fn memory_type(ty: &wasmparser::MemoryType) -> MemoryType {
 
 fn global_type(ty: &wasmparser::GlobalType) -> GlobalType {
     GlobalType { content: val_type(ty.content_type), mutable: ty.mutable }
+}
+
+/// A reader of bytes that stand at `offset` in the module.
+pub(super) fn reader(bytes: &[u8], offset: u64) -> BinaryReader<'_> {
+    BinaryReader::new_features(bytes, offset, FEATURES)
 }
 
 #[cold]

@@ -211,10 +211,10 @@ mod tests {
     /// What wasmparser says of the module's bodies, and what this crate does.
     fn verdicts(module: &[u8]) -> [Result<(), LoadError>; 2] {
         let bodies = load_whole(module, &Limits::default()).expect("sections are valid").1;
-        let by_wasmparser = bodies.iter().try_for_each(|body| {
-            let to_validate = bodies.to_validate(&body);
+        let by_wasmparser = bodies.functions().try_for_each(|function| {
+            let to_validate = bodies.to_validate(function);
             let mut validator = to_validate.into_validator(FuncValidatorAllocations::default());
-            let mut reader = body.reader.clone();
+            let mut reader = bodies.reader(function);
             validator.read_locals(&mut reader).map_err(invalid)?;
             let mut operators = OperatorsReader::new(reader);
             while !operators.eof() {
@@ -227,8 +227,8 @@ mod tests {
             operators.finish().map_err(invalid)
         });
         let mut validation = Validation::default();
-        let mut validate = |body| bodies.validate(&body, &mut validation).map(drop);
-        let here = bodies.iter().try_for_each(&mut validate);
+        let mut validate = |function| bodies.validate(function, &mut validation).map(drop);
+        let here = bodies.functions().try_for_each(&mut validate);
         [by_wasmparser, here]
     }
 

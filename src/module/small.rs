@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use wasmparser::BinaryReader;
 
+use super::load::reader;
 use super::{Bodies, Facts, ValType, Validation};
 
 /// The most locals, parameters included.
@@ -39,7 +40,7 @@ impl SmallFunction {
 
     /// The operators up to the function's `end`. Offsets are those of the module.
     pub fn operators(&self) -> BinaryReader<'_> {
-        BinaryReader::new(&self.operators, self.offset)
+        reader(&self.operators, self.offset)
     }
 
     /// Their size in bytes, less than [`SmallFunction::MAX_LEN`].
@@ -63,16 +64,10 @@ pub(crate) struct SmallFunctions<'a> {
     /// The module's; `None` if none of them is short.
     bodies: Option<&'a Bodies<'a>>,
     /// By function index.
-    short: Vec<Short>,
+    short: Vec<OnceLock<Option<Box<SmallFunction>>>>,
     /// Of each 64 functions, which are there, and how many come before them.
     words: Vec<(u64, u32)>,
     has_fuel: bool,
-}
-
-struct Short {
-    /// Which of the bodies it is.
-    index: usize,
-    small: OnceLock<Option<Box<SmallFunction>>>,
 }
 
 impl<'a> SmallFunctions<'a> {
@@ -81,24 +76,24 @@ impl<'a> SmallFunctions<'a> {
     pub fn among(bodies: &'a Bodies<'a>, other: Option<u32>, has_fuel: bool) -> SmallFunctions<'a> {
         let mut small = SmallFunctions { has_fuel, ..SmallFunctions::default() };
         // A function that calls nobody but itself has no end.
-        if bodies.count() < 2 {
+        let functions = bodies.functions();
+        if functions.len() < 2 {
             return small;
         }
-        let last = bodies.get(bodies.count() - 1);
-        for (index, body) in bodies.iter().enumerate() {
-            if body.len() > SmallFunction::MAX_LEN || Some(body.function) == other {
+        for function in functions.clone() {
+            if bodies.len(function) > SmallFunction::MAX_LEN || Some(function) == other {
                 continue;
             }
             if small.short.is_empty() {
                 small.bodies = Some(bodies);
-                small.words.resize(last.function as usize / 64 + 1, (0, 0));
+                small.words.resize(functions.end as usize / 64 + 1, (0, 0));
             }
-            let (bits, before) = &mut small.words[body.function as usize / 64];
+            let (bits, before) = &mut small.words[function as usize / 64];
             if *bits == 0 {
                 *before = small.short.len() as u32;
             }
-            *bits |= 1 << (body.function % 64);
-            small.short.push(Short { index, small: OnceLock::new() });
+            *bits |= 1 << (function % 64);
+            small.short.push(OnceLock::new());
         }
         small
     }
@@ -118,13 +113,12 @@ impl<'a> SmallFunctions<'a> {
         let (bits, before) = self.words[function as usize / 64];
         let lower = bits & ((1 << (function % 64)) - 1);
         let short = &self.short[before as usize + lower.count_ones() as usize];
-        let examine = || self.examine(short.index, scratch).map(Box::new);
-        short.small.get_or_init(examine).as_deref()
+        let examine = || self.examine(function, scratch).map(Box::new);
+        short.get_or_init(examine).as_deref()
     }
 
-    fn examine(&self, index: usize, scratch: &mut Validation) -> Option<SmallFunction> {
-        let bodies = self.bodies?;
-        let body = bodies.validate(&bodies.get(index), scratch).ok()?;
+    fn examine(&self, function: u32, scratch: &mut Validation) -> Option<SmallFunction> {
+        let body = self.bodies?.validate(function, scratch).ok()?;
         let Facts { makes_calls, calls_runtime, branches, .. } = scratch.facts;
         if makes_calls || calls_runtime || branches || scratch.facts.locals.len() > MAX_LOCALS {
             return None;
@@ -137,7 +131,7 @@ impl<'a> SmallFunctions<'a> {
         let operators = reader.read_bytes(body.len() - 1).ok()?.into();
         let Facts { locals, charges, writes_locals, has_vectors, .. } = &scratch.facts;
         Some(SmallFunction {
-            function: body.function,
+            function,
             operators,
             offset,
             locals: locals.clone(),
@@ -160,8 +154,7 @@ mod tests {
         let (_, bodies) = load_whole(&binary, &Limits::default()).expect("a module");
         let small = SmallFunctions::among(&bodies, None, false);
         let mut scratch = Validation::default();
-        let functions = bodies.iter().map(|body| body.function);
-        functions.filter(|function| small.get(*function, &mut scratch).is_some()).collect()
+        bodies.functions().filter(|function| small.get(*function, &mut scratch).is_some()).collect()
     }
 
     #[test]

@@ -279,8 +279,8 @@ pub fn validate(input: impl AsRef<[u8]>) -> Result<(), LoadError> {
     let binary = module::binary(input.as_ref())?;
     let mut validation = module::Validation::default();
     let (_, bodies) = module::load_whole(&binary, &Limits::default())?;
-    for body in bodies.iter() {
-        bodies.validate(&body, &mut validation)?;
+    for function in bodies.functions() {
+        bodies.validate(function, &mut validation)?;
     }
     Ok(())
 }

@@ -128,14 +128,14 @@ fn rounds_of(once: Duration, quick: bool) -> usize {
     match once.as_secs_f64() {
         _ if quick => 2,
         t if t < 0.05 => 100,
-        t if t < 1.0 => 7,
+        t if t < 1.0 => 15,
         t if t < 10.0 => 3,
         _ => 2,
     }
 }
 
-/// Runs attempts against each other, the shorter ones more often. What is refused is left out, with
-/// a word on stderr.
+/// Runs attempts against each other, the shorter ones more often, each of them all the time until the last
+/// is done. What is refused is left out, with a word on stderr.
 pub fn long_race(quick: bool, attempts: Vec<Attempt<'_>>) -> Race {
     let mut runners = Vec::new();
     for mut attempt in attempts {
@@ -150,7 +150,8 @@ pub fn long_race(quick: bool, attempts: Vec<Attempt<'_>>) -> Race {
     for round in 1..most {
         for turn in 0..count {
             let (attempt, times) = &mut runners[(round + turn) % count];
-            if round < rounds(times) {
+            let due = |round: usize| round * rounds(times) / most;
+            if due(round) > due(round - 1) {
                 times.push((attempt.time)().expect("it was not refused before"));
             }
         }

@@ -35,8 +35,8 @@ fn try_compile_and(wat: &str, cpu: CpuFeatures, inlines: bool) -> Result<Compile
     };
     let in_segments = Default::default();
     let unit = Unit { info: &info, type_ids, layout: &layout, small, in_segments };
-    for body in bodies.iter() {
-        let valid = bodies.validate(&body, &mut validation)?;
+    for function in bodies.functions() {
+        let valid = bodies.validate(function, &mut validation)?;
         compiler.compile(&unit, &valid, &validation.facts, &mut code)?;
     }
     Ok(code)

@@ -29,8 +29,8 @@ fn with_bodies(
     let small = SmallFunctions::default();
     let unit = Unit { info, type_ids, layout, small, in_segments: info.functions_in_segments() };
     let mut validation = Validation::default();
-    for body in bodies.iter() {
-        let body = bodies.validate(&body, &mut validation).expect("a valid body");
+    for function in bodies.functions() {
+        let body = bodies.validate(function, &mut validation).expect("a valid body");
         each(&unit, &body, &validation.facts)?;
     }
     Ok(())
@@ -52,8 +52,8 @@ fn calls_left(text: &str) -> usize {
     let unit = Unit { info, type_ids: &[], layout, small, in_segments };
     let (mut validation, mut code) = (Validation::default(), CompiledCode::default());
     let mut compiler = compiler(CpuFeatures::FLOOR);
-    for body in bodies.iter() {
-        let body = bodies.validate(&body, &mut validation).expect("a valid body");
+    for function in bodies.functions() {
+        let body = bodies.validate(function, &mut validation).expect("a valid body");
         compiler.compile(&unit, &body, &validation.facts, &mut code).expect("code");
     }
     code.relocations.len()

@@ -140,8 +140,8 @@ fn check(binary: &[u8], paths: usize, random: &mut Random) -> u64 {
     let (_, bodies) = module::load_whole(binary, &Limits::default()).expect("a module");
     let mut validation = Validation::default();
     let mut ended = 0;
-    for (index, body) in bodies.iter().enumerate() {
-        let body = bodies.validate(&body, &mut validation).expect("a valid body");
+    for function in bodies.functions() {
+        let body = bodies.validate(function, &mut validation).expect("a valid body");
         validation.plan_fuel(&body);
         let charges = &validation.facts.charges;
         assert!(charges.is_sorted_by(|a, b| a.at < b.at), "{charges:?}");
@@ -150,7 +150,7 @@ fn check(binary: &[u8], paths: usize, random: &mut Random) -> u64 {
         let body = Body::read(&body);
         for _ in 0..paths {
             if let Some((cost, charged)) = body.follow(&by_place, random) {
-                assert_eq!(charged, cost, "function {index}: {charges:?}");
+                assert_eq!(charged, cost, "function {function}: {charges:?}");
                 ended += 1;
             }
         }
@@ -212,7 +212,7 @@ fn generated_bodies_are_charged_what_they_cost() {
         // What is beyond WebAssembly 2.0 after all is refused.
         if module::load_whole(&binary, &Limits::default()).is_ok_and(|(_, bodies)| {
             let mut validation = Validation::default();
-            bodies.iter().all(|body| bodies.validate(&body, &mut validation).is_ok())
+            bodies.functions().all(|function| bodies.validate(function, &mut validation).is_ok())
         }) {
             ended += check(&binary, 20, &mut random);
         }
@@ -225,7 +225,7 @@ fn plan(text: &str) -> Vec<(usize, u32)> {
     let binary = wat::parse_str(text).expect("a module");
     let (_, bodies) = module::load_whole(&binary, &Limits::default()).expect("a module");
     let mut validation = Validation::default();
-    let body = bodies.validate(&bodies.get(0), &mut validation).expect("a valid body");
+    let body = bodies.validate(bodies.functions().start, &mut validation).expect("a valid body");
     validation.plan_fuel(&body);
     let body = Body::read(&body);
     let index = |charge: &Charge| body.operators.iter().position(|(_, at)| *at == charge.at);

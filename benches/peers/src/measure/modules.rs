@@ -23,7 +23,7 @@ const ALONE: &str = "baseline on one thread";
 /// What a quick run leaves out.
 const QUICK: usize = 1 << 20;
 
-const ROUNDS: &str = "Least time, of 100 rounds for what takes less than 50 ms, 7 below a second, 3 \
+const ROUNDS: &str = "Least time, of 100 rounds for what takes less than 50 ms, 15 below a second, 3 \
                       below ten, otherwise 2.";
 
 struct Subject {
