@@ -527,9 +527,8 @@ fn find_escaping(info: &mut ModuleInfo) {
 }
 
 fn func_type(ty: &wasmparser::FuncType) -> FuncType {
-    let convert =
-        |types: &[wasmparser::ValType]| types.iter().map(|ty| val_type(*ty)).collect::<Vec<_>>();
-    FuncType::new(convert(ty.params()), convert(ty.results()))
+    let [params, results] = [ty.params(), ty.results()].map(|types| types.iter().copied());
+    FuncType::new(params.map(val_type), results.map(val_type))
 }
 
 fn val_type(ty: wasmparser::ValType) -> ValType {

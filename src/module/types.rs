@@ -85,7 +85,9 @@ impl FuncType {
         params: impl IntoIterator<Item = ValType>,
         results: impl IntoIterator<Item = ValType>,
     ) -> FuncType {
-        let mut all: Vec<_> = params.into_iter().collect();
+        let (params, results) = (params.into_iter(), results.into_iter());
+        let mut all = Vec::with_capacity(params.size_hint().0 + results.size_hint().0);
+        all.extend(params);
         let params = all.len();
         all.extend(results);
         FuncType(Arc::new(Types { all: all.into(), params }))
