@@ -1,4 +1,4 @@
-//! From bytes to [`ModuleInfo`] and [`Body`]s: the sections of a module, text or binary.
+//! From bytes to [`ModuleInfo`] and [`Bodies`]: the sections of a module, text or binary.
 //!
 //! Refuses what is malformed, invalid, or valid but beyond this engine, each with its offset.
 

@@ -1,7 +1,7 @@
 //! What a program *is*: parsed, validated, inert.
 //!
 //! This room turns bytes into [`ModuleInfo`] (what the rest of the crate needs to know about a
-//! module) and [bodies](bodies::Body) (what a compiler reads). It knows no machine and runs nothing.
+//! module) and [bodies](Bodies) (what a compiler reads). It knows no machine and runs nothing.
 //! Validation is wasmparser's and happens once: a compiler gets a [`ValidBody`], which only
 //! [`Bodies::validate`](Bodies::validate) makes.
 
