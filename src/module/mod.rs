@@ -3,7 +3,7 @@
 //! This room turns bytes into [`ModuleInfo`] (what the rest of the crate needs to know about a
 //! module) and [bodies](Bodies) (what a compiler reads). It knows no machine and runs nothing.
 //! Validation is wasmparser's and happens once: a compiler gets a [`ValidBody`], which only
-//! [`Bodies::validate`](Bodies::validate) makes.
+//! [`Bodies::validate`] makes.
 
 mod bodies;
 mod facts;

@@ -98,7 +98,7 @@ struct Job<'j> {
     foreign: Option<Foreign<'j>>,
     /// The size of all bodies.
     bytes: usize,
-    /// How much code the finished batches have.
+    /// How much code has been counted so far, of all batches.
     code_bytes: AtomicU64,
 }
 
@@ -308,6 +308,9 @@ impl Job<'_> {
     ) -> Result<(), LoadError> {
         let mut clock = Clock::new(self.engine.collects_timings());
         let limits = self.engine.limits();
+        /// All that is made beyond the limit is less than this and one function, for each thread.
+        const COUNTED_AT_ONCE: usize = 64 << 10;
+        let mut counted = 0;
         part.bytes = 0;
         for function in functions {
             part.bytes += self.bodies.len(function);
@@ -323,14 +326,20 @@ impl Job<'_> {
                 _ => worker.compile(self.engine.backend(), &self.unit, &body, &mut part.code)?,
             }
             clock.lap(|timings| &mut timings.compile);
-            let others = self.code_bytes.load(Ordering::Relaxed);
-            check_code(others + part.code.bytes.len() as u64, limits.max_code())?;
+            if part.code.bytes.len() - counted >= COUNTED_AT_ONCE {
+                self.count(&part.code, &mut counted)?;
+            }
         }
-        let own = part.code.bytes.len() as u64;
-        let others = self.code_bytes.fetch_add(own, Ordering::Relaxed);
-        check_code(others + own, limits.max_code())?;
+        self.count(&part.code, &mut counted)?;
         part.timings = clock.timings();
         Ok(())
+    }
+
+    /// Counts the code of a batch from its first `counted` bytes on, and refuses what is beyond the limit.
+    fn count(&self, code: &CompiledCode, counted: &mut usize) -> Result<(), LoadError> {
+        let more = (code.bytes.len() - mem::replace(counted, code.bytes.len())) as u64;
+        let before = self.code_bytes.fetch_add(more, Ordering::Relaxed);
+        check_code(before + more, self.engine.limits().max_code())
     }
 }
 
@@ -354,7 +363,7 @@ impl Foreign<'_> {
 
 impl Compiled {
     /// Lays a part's code behind what there is, and empties the part. With it, there is the code of
-    /// `done_bytes` of bodies; room is made for that of `all_bytes`. If they are the same, the part is all.
+    /// `done_bytes` of bodies; room is made for that of `all_bytes`. If they are the same, it is the last.
     fn append(
         &mut self,
         part: &mut Part,
