@@ -70,6 +70,7 @@ impl Compiler {
         self.asm.mov_rm(Size::S64, SCRATCH, Mem::base(VMCTX, BUILTINS));
         self.asm.call_m(Mem::base(SCRATCH, builtin.offset()));
         self.stack.truncate(base);
+        self.stop_lingering();
         self.registers.free_all();
         self.restore_kept_homes();
     }

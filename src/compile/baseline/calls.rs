@@ -64,6 +64,7 @@ impl Compiler {
         }
 
         self.stack.truncate(base);
+        self.stop_lingering();
         self.registers.free_all();
         self.take_results(ty.results());
         let area = self.callee().return_area_bytes;

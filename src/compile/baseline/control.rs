@@ -110,6 +110,7 @@ impl Compiler {
         }
         self.settle(self.stack.len() - params.len());
         self.spill_from(self.stack.len() - params.len());
+        self.stop_lingering();
         self.open(Kind::Loop, params, results);
         let head = self.top_frame().label;
         self.bind(head);

@@ -1,12 +1,16 @@
 //! Homes: which locals live in registers, and in which.
 //!
-//! Owns the choice, by how often each is used. Where the others lie is the frame's business.
+//! Owns the choice, by how often each is used, and which parameters are in the registers that they came
+//! in for a while. Where the others lie is the frame's business.
+
+use std::mem;
 
 use super::Compiler;
 use super::frame::NOWHERE;
-use super::registers::{Operand, Registers};
+use super::registers::{Operand, Registers, slot};
 use super::value::Entry;
 use crate::asm::{Gpr, GprSet, Xmm, XmmSet};
+use crate::compile::CompileOptions;
 use crate::compile::abi::{CALLEE_SAVED, FLOAT_SCRATCH, Location};
 use crate::module::Facts;
 
@@ -107,13 +111,7 @@ impl Compiler {
         let mut homes = GprSet::EMPTY;
         let mut free = GprSet::EMPTY;
         if !makes_calls {
-            free = GprSet::of(&LEAF_HOMES);
-            if facts.divides {
-                free.remove(Gpr::Rdx);
-            }
-            if facts.rotates || facts.shifts && !self.options.cpu.bmi2 {
-                free.remove(Gpr::Rcx);
-            }
+            free = GprSet::of(&LEAF_HOMES).minus(insisted_on(facts, &self.options));
         }
         let most = TEMPORARIES.len() - LEAST_TEMPORARIES;
         // Parameters first stay where they are, so that nobody else takes their place.
@@ -181,6 +179,82 @@ impl Compiler {
         }
         homes
     }
+}
+
+/// Parameters in slots that are where they arrived, too.
+impl Compiler {
+    /// Behind the stores to the slots. Until [`Compiler::stop_lingering`] the home of such a parameter is
+    /// the register that it came in, if that is nobody's: functions look at their parameters first, and
+    /// would wait for what they have just stored.
+    ///
+    /// Its slot always has the same content. So where paths meet nothing has to be moved, even if the
+    /// lingering ended on one of them. As long as it lasts, the register has that content on every path,
+    /// too: it is none for temporaries, and no path leads back.
+    pub(super) fn start_lingering(&mut self, facts: &Facts) {
+        let insisted_on = insisted_on(facts, &self.options);
+        for local in 0..self.signature.params.len() {
+            let Registers { gprs, xmms, .. } = &self.registers;
+            let arrival = match self.signature.params[local] {
+                Location::Gpr(register)
+                    if gprs.minus(insisted_on).contains(register)
+                        && gprs.len() > LEAST_TEMPORARIES =>
+                {
+                    Operand::Gpr(register)
+                }
+                Location::Xmm(register)
+                    if xmms.contains(register) && xmms.len() > LEAST_TEMPORARIES =>
+                {
+                    Operand::Xmm(register)
+                }
+                _ => continue,
+            };
+            if matches!(self.locals[local].operand, Operand::Slot(_)) {
+                self.lingering.push(self.locals[local]);
+                self.locals[local].operand = arrival;
+                self.registers.set_aside(arrival);
+            }
+        }
+        self.registers.choose_merge_xmm();
+    }
+
+    /// Before a loop's head, a small function in the place of a call, and behind what overwrites the
+    /// registers: from here on the homes are the slots alone.
+    pub(super) fn stop_lingering(&mut self) {
+        while let Some(entry) = self.lingering.pop() {
+            let Some(local) = entry.local() else { continue };
+            let arrival = mem::replace(&mut self.locals[local as usize], entry).operand;
+            for height in self.stack.settled()..self.stack.len() {
+                if self.stack.get(height).local() == Some(local) {
+                    self.stack.move_local(height, entry.operand);
+                }
+            }
+            self.registers.take_back(arrival);
+            self.release(arrival);
+        }
+    }
+
+    /// The local has been written where it lives: if that is not its slot, its slot follows.
+    #[cold]
+    pub(super) fn write_through(&mut self, local: u32) {
+        if let Some(entry) = self.lingering.iter().find(|entry| entry.local() == Some(local))
+            && let Operand::Slot(offset) = entry.operand
+        {
+            let home = self.locals[local as usize].operand;
+            self.store(entry.ty, slot(offset), home);
+        }
+    }
+}
+
+/// The registers of parameters that instructions of the function insist on.
+fn insisted_on(facts: &Facts, options: &CompileOptions) -> GprSet {
+    let mut registers = GprSet::EMPTY;
+    if facts.divides {
+        registers.insert(Gpr::Rdx);
+    }
+    if facts.rotates || facts.shifts && !options.cpu.bmi2 {
+        registers.insert(Gpr::Rcx);
+    }
+    registers
 }
 
 /// Whether a local that is used so often had better be in a register that calls overwrite than in a

@@ -104,8 +104,11 @@ impl Compiler {
             || small.has_vectors && !self.frame.has_wide_slots()
             || !small.is_admitted(self.inline.bytes, self.body_len)
             || self.body_start as usize + self.body_len > MARK as usize
-            || !self.can_pin(base)
         {
+            return false;
+        }
+        self.stop_lingering();
+        if !self.can_pin(base) {
             return false;
         }
         let start = self.inline.take(self.operator, small);
@@ -176,7 +179,7 @@ impl Compiler {
         for height in base..self.stack.len() {
             let entry = self.stack.get(height);
             if entry.is_temporary() && self.is_pinnable(entry.operand) {
-                self.remove_temporary(entry.operand);
+                self.registers.set_aside(entry.operand);
             }
         }
         for height in base..self.stack.len() {
@@ -184,7 +187,7 @@ impl Compiler {
             if entry.local().is_none() && !matches!(entry.operand, Operand::Const(_)) {
                 if !entry.is_temporary() || !self.is_pinnable(entry.operand) {
                     entry.operand = self.move_to_pinnable(entry.ty, height);
-                    self.remove_temporary(entry.operand);
+                    self.registers.set_aside(entry.operand);
                 }
                 let number = self.inline.pins.len() as u32;
                 entry = Entry::of_local(entry.ty, PINNED + number, entry.operand);
@@ -218,15 +221,6 @@ impl Compiler {
         place
     }
 
-    /// The register is none for temporaries any more.
-    fn remove_temporary(&mut self, operand: Operand) {
-        match operand {
-            Operand::Gpr(register) => self.registers.gprs.remove(register),
-            Operand::Xmm(register) => self.registers.xmms.remove(register),
-            _ => {}
-        }
-    }
-
     /// The registers are temporaries again: of the first result that stands for one, or free.
     fn unpin(&mut self) {
         for number in 0..self.inline.pins.len() {
@@ -238,11 +232,7 @@ impl Compiler {
                 // While it is none for temporaries: the copies release what they were copied from.
                 self.detach_local(local);
             }
-            match operand {
-                Operand::Gpr(register) => self.registers.gprs.insert(register),
-                Operand::Xmm(register) => self.registers.xmms.insert(register),
-                _ => {}
-            }
+            self.registers.take_back(operand);
             if first.is_none() {
                 self.release(operand);
             }

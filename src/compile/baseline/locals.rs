@@ -43,5 +43,8 @@ impl Compiler {
             // Only of locals that nothing uses.
             _ => {}
         }
+        if !self.lingering.is_empty() {
+            self.write_through(local);
+        }
     }
 }

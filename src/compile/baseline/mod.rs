@@ -123,6 +123,8 @@ pub(crate) struct Compiler {
     registers: Registers,
     /// What stands for each local on the stack: it is where the local lives, a register or a slot.
     locals: Vec<Entry>,
+    /// What stands for the parameters in slots that are in registers, too: see [`homes`].
+    lingering: Vec<Entry>,
     /// Where the base of memory 0 is all the time, if the function accesses it often enough.
     memory_base: Option<Gpr>,
     /// Where the fuel that is left is all the time, besides the context, if the function loops.
@@ -199,6 +201,7 @@ impl Compiler {
             stack: ValueStack::default(),
             registers: Registers::new(GprSet::of(&[registers::MERGE_GPR]), XmmSet::EMPTY),
             locals: Vec::new(),
+            lingering: Vec::new(),
             memory_base: None,
             fuel_home: None,
             frame: Frame::default(),
@@ -258,6 +261,7 @@ impl Compiler {
         self.pending_jump = None;
         self.zero_flag = None;
         self.stack.clear();
+        self.lingering.clear();
         self.control.clear();
         self.types.clear();
         self.asm.clear();
@@ -276,6 +280,7 @@ impl Compiler {
         self.signature.assign(ty);
         self.open_frame(facts, has_vectors);
         self.bring_locals_home(facts);
+        self.start_lingering(facts);
         self.open_function(ty.results());
     }
 

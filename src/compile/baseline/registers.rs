@@ -38,15 +38,21 @@ impl Registers {
     /// For a function that has these registers for temporaries.
     pub fn new(gprs: GprSet, xmms: XmmSet) -> Registers {
         debug_assert!(gprs.contains(MERGE_GPR));
-        let merge_xmm = xmms.first().unwrap_or(FLOAT_SCRATCH);
-        Registers {
+        let mut registers = Registers {
             gprs,
             xmms,
             free_gprs: gprs,
             free_xmms: xmms,
             zero_extended: GprSet::EMPTY,
-            merge_xmm,
-        }
+            merge_xmm: FLOAT_SCRATCH,
+        };
+        registers.choose_merge_xmm();
+        registers
+    }
+
+    /// Before any block is opened.
+    pub fn choose_merge_xmm(&mut self) {
+        self.merge_xmm = self.xmms.first().unwrap_or(FLOAT_SCRATCH);
     }
 
     /// The register is free again, if it is one for temporaries.
@@ -63,6 +69,30 @@ impl Registers {
     pub fn release_xmm(&mut self, register: Xmm) {
         let released = self.xmms.intersect(XmmSet::EMPTY.with(register));
         self.free_xmms = self.free_xmms.union(released);
+    }
+
+    /// The register is none for temporaries any more.
+    pub fn set_aside(&mut self, operand: Operand) {
+        match operand {
+            Operand::Gpr(register) => {
+                self.gprs.remove(register);
+                self.free_gprs.remove(register);
+            }
+            Operand::Xmm(register) => {
+                self.xmms.remove(register);
+                self.free_xmms.remove(register);
+            }
+            _ => {}
+        }
+    }
+
+    /// It is one again, and not free yet.
+    pub fn take_back(&mut self, operand: Operand) {
+        match operand {
+            Operand::Gpr(register) => self.gprs.insert(register),
+            Operand::Xmm(register) => self.xmms.insert(register),
+            _ => {}
+        }
     }
 
     /// No operand is in a register any more.

@@ -163,6 +163,12 @@ impl ValueStack {
         entry.operand = operand;
     }
 
+    /// The local that the entry at this height stands for has moved.
+    #[inline]
+    pub fn move_local(&mut self, height: usize, home: Operand) {
+        self.entries[height].operand = home;
+    }
+
     /// The height of the lowest entry that is not settled.
     #[inline]
     pub fn settled(&self) -> usize {
