@@ -258,6 +258,46 @@ fn lengths_of_zero(tier: Tier) {
     assert!(!out(init(0, 0, 0)) && out(init(0, 1, 0)) && out(init(0, 0, 1)));
 }
 
+/// Short copies are made of several loads before the first store: also where as many locals as can be are
+/// in registers, and where the places overlap.
+fn short_copies_beside_many_locals(tier: Tier) {
+    const LONGEST: usize = 70;
+    const FLOATS: usize = 12;
+    let locals = 3..3 + FLOATS;
+    let counted: String = locals
+        .clone()
+        .map(|local| format!("(local.set {local} (f64.add (local.get {local}) (f64.const 1)))"))
+        .collect();
+    let sum = locals.map(|local| format!("(f64.add (local.get {local}))")).collect::<String>();
+    let mut text = "(module (memory (export \"memory\") 1)".to_string();
+    for length in 1..=LONGEST {
+        let _ = write!(
+            text,
+            "(func (export \"{length}\") (param i32 i32) (result f64) (local $turns i32) (local {})
+                (memory.copy (local.get 0) (local.get 1) (i32.const {length}))
+                (loop {counted} (br_if 0
+                    (local.tee $turns (i32.lt_u (local.get $turns) (i32.const 1)))))
+                (f64.const 0) {sum})",
+            "f64 ".repeat(FLOATS),
+        );
+    }
+    let instance = new(tier, &(text + ")"));
+    let memory = instance.memory("memory").expect("the memory");
+    let before: Vec<u8> = (0..=255).collect();
+    for length in 1..=LONGEST {
+        let copy = instance.func::<fn(u32, u32) -> f64>(&length.to_string()).expect("the function");
+        for (to, from) in [(0, 100), (103, 100), (100, 103), (100, 101), (60, 60)] {
+            memory.write(0, &before).expect("room");
+            let mut expected = before.clone();
+            expected.copy_within(from as usize..from as usize + length, to as usize);
+            assert_eq!(copy(to, from), Ok(2.0 * FLOATS as f64), "{length} bytes");
+            let mut found = vec![0; before.len()];
+            memory.read(0, &mut found).expect("the bytes");
+            assert_eq!(found, expected, "{length} bytes from {from} to {to}");
+        }
+    }
+}
+
 fn one_call(instance: &Instance, name: &str) {
     instance.func::<fn()>(name).expect("a function")().expect("no trap");
 }
@@ -454,6 +494,7 @@ on_each_tier!(
     every_access_around_the_end,
     constant_indices_around_the_end,
     lengths_of_zero,
+    short_copies_beside_many_locals,
     nothing_is_left_in_memories,
     nothing_is_left_for_other_threads,
     nothing_is_left_of_full_memories,

@@ -6,7 +6,7 @@ use super::Compiler;
 use super::memory::Access;
 use super::registers::Operand;
 use crate::asm::{Cond, FloatSize, Gpr, Mem, Size, Xmm};
-use crate::compile::abi::{BUILTINS, Builtin, INT_PARAMS, Place, SCRATCH, VMCTX};
+use crate::compile::abi::{BUILTINS, Builtin, FLOAT_SCRATCH, INT_PARAMS, Place, SCRATCH, VMCTX};
 use crate::error::TrapCode;
 use crate::module::{BYTES_LOG, ELEMENTS_LOG, ValType};
 
@@ -209,9 +209,13 @@ impl Compiler {
         let destination = self.shared_index(destination);
         let mut held = [Operand::Const(0); MAX_COPIED];
         let (pieces, count) = copied_pieces(length);
-        for ((offset, piece), held) in pieces[..count].iter().copied().zip(&mut held) {
+        for (at, ((offset, piece), held)) in
+            pieces[..count].iter().copied().zip(&mut held).enumerate()
+        {
             *held = match piece {
                 1 | 2 => Operand::Gpr(self.take_gpr()),
+                // Addresses need no float: so four others are enough.
+                _ if at + 1 == count => Operand::Xmm(FLOAT_SCRATCH),
                 _ => Operand::Xmm(self.take_xmm()),
             };
             let address = self.address(Access { memory: from, offset }, source, None);
@@ -266,7 +270,7 @@ fn pieces(
 }
 
 /// The most pieces of a copy.
-const MAX_COPIED: usize = 6;
+const MAX_COPIED: usize = 5;
 
 /// How to make up the length of a copy: offsets and sizes, and how many there are. What is likely to be
 /// a structure, to be read or copied again soon, is made up of pieces that do not overlap: a processor

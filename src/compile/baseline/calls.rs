@@ -8,8 +8,9 @@
 //! return address
 //! ```
 //!
-//! Locals survive: their homes are slots or callee-saved registers, or they are kept in a slot
-//! meanwhile. Temporaries do not: those that are no arguments are spilled first.
+//! Locals survive: their homes are slots or callee-saved registers, or they are kept in a slot meanwhile;
+//! parameters that are in a register besides are in their slots alone behind it. Temporaries do not: those
+//! that are no arguments are spilled first.
 //!
 //! A callee that may belong to another instance gets its own context, and the caller's waits in the
 //! frame, in the canonical slot above all operands.

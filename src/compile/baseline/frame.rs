@@ -4,7 +4,8 @@
 //! decided in `homes.rs`.
 //!
 //! Every local that is used has **one home for the whole function**, a register or a slot, so that
-//! no branch ever moves a local. Downwards from rbp the frame holds:
+//! no branch ever moves a local; parameters with a slot are in a register, too, for a while (`homes.rs`).
+//! Downwards from rbp the frame holds:
 //!
 //! ```text
 //! rbp + 16 ..   stack parameters, at home where they arrived

@@ -1,7 +1,7 @@
 //! Temporaries: which registers are free, and how operands get into and out of them.
 //!
 //! Owns the free sets and every move between the value stack, registers and slots. Registers that
-//! are the home of a local are not its business: they are never free and never released.
+//! are the home of a local are not its business: as long as they are, they are neither free nor released.
 //!
 //! An operator pops its operands, works, releases them and pushes its result. A popped operand is
 //! no longer on the stack, so nothing that happens in between can evict it.
@@ -27,7 +27,7 @@ pub(super) struct Registers {
     /// undefined, and an address made of it would be anywhere: see
     /// [`load_zero_extended`](Compiler::load_zero_extended).
     pub zero_extended: GprSet,
-    /// Where the first float result of a block travels: the first of `xmms`.
+    /// Where the first float result of a block travels: one of `xmms`.
     pub merge_xmm: Xmm,
 }
 
