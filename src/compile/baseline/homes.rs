@@ -208,8 +208,8 @@ impl Compiler {
                 }
                 _ => continue,
             };
-            if matches!(self.locals[local].operand, Operand::Slot(_)) {
-                self.lingering.push(self.locals[local]);
+            if let Operand::Slot(offset) = self.locals[local].operand {
+                self.lingering.push((local as u32, offset));
                 self.locals[local].operand = arrival;
                 self.registers.set_aside(arrival);
             }
@@ -220,12 +220,12 @@ impl Compiler {
     /// Before a loop's head, a small function in the place of a call, and behind what overwrites the
     /// registers: from here on the homes are the slots alone.
     pub(super) fn stop_lingering(&mut self) {
-        while let Some(entry) = self.lingering.pop() {
-            let Some(local) = entry.local() else { continue };
-            let arrival = mem::replace(&mut self.locals[local as usize], entry).operand;
+        while let Some((local, offset)) = self.lingering.pop() {
+            let home = Operand::Slot(offset);
+            let arrival = mem::replace(&mut self.locals[local as usize].operand, home);
             for height in self.stack.settled()..self.stack.len() {
                 if self.stack.get(height).local() == Some(local) {
-                    self.stack.move_local(height, entry.operand);
+                    self.stack.move_local(height, home);
                 }
             }
             self.registers.take_back(arrival);
@@ -236,11 +236,9 @@ impl Compiler {
     /// The local has been written where it lives: if that is not its slot, its slot follows.
     #[cold]
     pub(super) fn write_through(&mut self, local: u32) {
-        if let Some(entry) = self.lingering.iter().find(|entry| entry.local() == Some(local))
-            && let Operand::Slot(offset) = entry.operand
-        {
-            let home = self.locals[local as usize].operand;
-            self.store(entry.ty, slot(offset), home);
+        if let Some((_, offset)) = self.lingering.iter().find(|(other, _)| *other == local) {
+            let Entry { ty, operand, .. } = self.locals[local as usize];
+            self.store(ty, slot(*offset), operand);
         }
     }
 }

@@ -123,8 +123,8 @@ pub(crate) struct Compiler {
     registers: Registers,
     /// What stands for each local on the stack: it is where the local lives, a register or a slot.
     locals: Vec<Entry>,
-    /// What stands for the parameters in slots that are in registers, too: see [`homes`].
-    lingering: Vec<Entry>,
+    /// The parameters in slots that are in registers, too, and their slots: see [`homes`].
+    lingering: Vec<(u32, isize)>,
     /// Where the base of memory 0 is all the time, if the function accesses it often enough.
     memory_base: Option<Gpr>,
     /// Where the fuel that is left is all the time, besides the context, if the function loops.

@@ -38,19 +38,17 @@ impl Registers {
     /// For a function that has these registers for temporaries.
     pub fn new(gprs: GprSet, xmms: XmmSet) -> Registers {
         debug_assert!(gprs.contains(MERGE_GPR));
-        let mut registers = Registers {
+        Registers {
             gprs,
             xmms,
             free_gprs: gprs,
             free_xmms: xmms,
             zero_extended: GprSet::EMPTY,
             merge_xmm: FLOAT_SCRATCH,
-        };
-        registers.choose_merge_xmm();
-        registers
+        }
     }
 
-    /// Before any block is opened.
+    /// When it is known which are set aside to begin with, and before any block is opened.
     pub fn choose_merge_xmm(&mut self) {
         self.merge_xmm = self.xmms.first().unwrap_or(FLOAT_SCRATCH);
     }
